@@ -1,0 +1,76 @@
+"""Small tables for people: aligned text for terminals, HTML for notebooks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+Cell = str | int | float | None
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under headings: `str()` aligns them as text, a notebook shows them as HTML."""
+
+    columns: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+    title: str = ""
+
+    def __str__(self) -> str:
+        return text_table(self.columns, self.rows, title=self.title)
+
+    def _repr_html_(self) -> str:
+        return html_table(self.columns, self.rows, title=self.title)
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """Return the rows as mappings of built-in types."""
+        return [dict(zip(self.columns, row, strict=True)) for row in self.rows]
+
+
+def text_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, title: str = "") -> str:
+    """Align rows under their headings; numbers stand to the right, empty cells are blank."""
+    shown = [[_spell(cell) for cell in row] for row in rows]
+    right = [_is_numeric(rows, place) for place in range(len(columns))]
+    widths = [
+        max(len(heading), *(len(row[place]) for row in shown)) if shown else len(heading)
+        for place, heading in enumerate(columns)
+    ]
+
+    def line(cells: Sequence[str]) -> str:
+        padded = (
+            cell.rjust(width) if is_right else cell.ljust(width)
+            for cell, width, is_right in zip(cells, widths, right, strict=True)
+        )
+        return "  ".join(padded).rstrip()
+
+    lines = [title] if title else []
+    if any(columns):
+        lines += [line(columns), "  ".join("-" * width for width in widths)]
+    return "\n".join(lines + [line(row) for row in shown])
+
+
+def html_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, title: str = "") -> str:
+    """Write the same table as HTML; every cell is escaped."""
+    right = [_is_numeric(rows, place) for place in range(len(columns))]
+    style = ['style="text-align:right"' if is_right else 'style="text-align:left"' for is_right in right]
+    caption = f"<caption>{escape(title)}</caption>" if title else ""
+    head = "".join(f"<th {look}>{escape(name)}</th>" for look, name in zip(style, columns, strict=True))
+    body = "".join(
+        "<tr>"
+        + "".join(f"<td {look}>{escape(_spell(cell))}</td>" for look, cell in zip(style, row, strict=True))
+        + "</tr>"
+        for row in rows
+    )
+    return f"<table>{caption}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _is_numeric(rows: Sequence[Sequence[Cell]], place: int) -> bool:
+    return any(isinstance(row[place], int | float) for row in rows)
+
+
+def _spell(cell: Cell) -> str:
+    if cell is None:
+        return ""
+    if isinstance(cell, bool | str):
+        return str(cell)
+    return f"{cell:,}" if isinstance(cell, int) else f"{cell:,.4f}"
