@@ -1,0 +1,248 @@
+"""The kernel: a history or a query vector in, the best items out, as arrays.
+
+Every model that is linear in the history scores through `score_topk` and `score_pairs`, every model of
+factors through `dense_topk` and `dense_pairs`, and one list for everybody goes through `ranking_topk`. The
+kernel knows no customer, no model and no file. Operands are checked here, and trusted by the implementation
+underneath; weights and factors are checked when `ItemWeights` or `Factors` is made, and not again.
+
+What holds for all of them:
+
+- A list is always `k` columns wide. Where there are fewer items to show, the rest is index -1 with score
+  -inf; there is never a placeholder item and never the same item twice.
+- Ties go to the lower item index.
+- Excluded and unavailable items never appear. In `exclude` what is stored counts, whatever its value.
+- The answer is the same bit for bit for any block size, alone or in a batch, and for either index type.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+from engagelib import errors
+from engagelib.scoring import _operands as operands
+from engagelib.scoring import _reference as kernel
+from engagelib.scoring._operands import Factors, FloatArray, ItemWeights, Sparse, SparseRows, TopK
+
+__all__ = [
+    "Factors",
+    "ItemWeights",
+    "TopK",
+    "dense_pairs",
+    "dense_topk",
+    "implementation",
+    "ranking_topk",
+    "score_pairs",
+    "score_topk",
+]
+
+
+def implementation() -> str:
+    """Name the implementation in use: `"reference"` is the one in NumPy and SciPy."""
+    return "reference"
+
+
+def score_topk(
+    history: Sparse,
+    weights: ItemWeights | Sparse,
+    k: int,
+    *,
+    exclude: Sparse | None = None,
+    available: npt.ArrayLike | None = None,
+) -> TopK:
+    """List the k items of each row with the highest `history @ weights`, of those above 0.
+
+    Parameters
+    ----------
+    history
+        What each row did and how much it counts, sparse, shape (n_rows, n_from). Rows may be empty, values
+        negative. Terms are added in the order in which a row stores them.
+    weights
+        Weights `[from, to]`, shape (n_from, n_to). A bare SciPy matrix is checked at each call; an
+        `ItemWeights` is not.
+    k
+        Length of a list, at least 1. It may exceed the catalogue.
+    exclude
+        Positions never to list, sparse, shape (n_rows, n_to).
+    available
+        True for items that may be listed, shape (n_to,). None means all.
+
+    Returns
+    -------
+    Lists by falling score, ties to the lower index, shape (n_rows, k), padded with -1 and -inf.
+
+    Raises
+    ------
+    ArgumentError
+        If k is not an integer of at least 1, the shapes do not fit, an index is out of range, or the
+        history holds a number that is not finite in float32; the message names the first such position.
+    """
+    rows, weights = _sparse_operands(history, weights)
+    k = operands.whole_number(k, "k", 1)
+    excluded = operands.check_exclude(exclude, rows.shape[0], weights.shape[1])
+    mask = operands.check_available(available, weights.shape[1])
+    return kernel.sparse_topk(rows, weights, k, excluded, mask)
+
+
+def score_pairs(history: Sparse, weights: ItemWeights | Sparse, item_index: npt.ArrayLike) -> FloatArray:
+    """Score given items for each row, bit for bit as `score_topk` scores them.
+
+    Parameters
+    ----------
+    history, weights
+        As for `score_topk`.
+    item_index
+        Items to score for each row, integers, shape (n_rows, m); -1 is padding.
+
+    Returns
+    -------
+    float32, shape (n_rows, m): 0 where nothing speaks for or against the item, and for padding. Unlike a
+    list this holds scores below 0 as well.
+
+    Raises
+    ------
+    ArgumentError
+        As for `score_topk`, and for item indices outside the catalogue.
+    """
+    rows, weights = _sparse_operands(history, weights)
+    wanted = operands.check_item_index(item_index, rows.shape[0], weights.shape[1])
+    return kernel.sparse_pairs(rows, weights, wanted)
+
+
+def dense_topk(
+    queries: npt.ArrayLike,
+    factors: Factors | npt.ArrayLike,
+    k: int,
+    *,
+    exclude: Sparse | None = None,
+    available: npt.ArrayLike | None = None,
+) -> TopK:
+    """List the k items of each query with the highest dot product, of any sign.
+
+    Items are searched by falling norm, and no further than where the largest possible product is below the
+    k-th found. The products that guide the search are approximate; whatever they can't rule out is rescored
+    in one fixed order of addition, and that score ranks and is returned.
+
+    Parameters
+    ----------
+    queries
+        Query vectors, shape (n_rows, n_factors).
+    factors
+        Item factors, shape (n_items, n_factors). A bare array is checked and sorted at each call; a
+        `Factors` is not.
+    k
+        Length of a list, at least 1. It may exceed the catalogue.
+    exclude
+        Positions never to list, sparse, shape (n_rows, n_items).
+    available
+        True for items that may be listed, shape (n_items,). None means all.
+
+    Returns
+    -------
+    Lists by falling score, ties to the lower index, shape (n_rows, k), padded with -1 and -inf. An item
+    whose score is too large for float32 is left out.
+
+    Raises
+    ------
+    ArgumentError
+        If k is not an integer of at least 1, the shapes do not fit, an index is out of range, or a query
+        holds a number that is not finite in float32; the message names the first such position.
+    """
+    vectors, factors = _dense_operands(queries, factors)
+    k = operands.whole_number(k, "k", 1)
+    excluded = operands.check_exclude(exclude, len(vectors), factors.shape[0])
+    mask = operands.check_available(available, factors.shape[0])
+    return kernel.dense_topk(vectors, factors, k, excluded, mask)
+
+
+def dense_pairs(
+    queries: npt.ArrayLike, factors: Factors | npt.ArrayLike, item_index: npt.ArrayLike
+) -> FloatArray:
+    """Score given items for each query, bit for bit as `dense_topk` scores them.
+
+    Parameters
+    ----------
+    queries, factors
+        As for `dense_topk`.
+    item_index
+        Items to score for each row, integers, shape (n_rows, m); -1 is padding.
+
+    Returns
+    -------
+    float32, shape (n_rows, m), 0 for padding. A score too large for float32 is infinite.
+
+    Raises
+    ------
+    ArgumentError
+        As for `dense_topk`, and for item indices outside the catalogue.
+    """
+    vectors, factors = _dense_operands(queries, factors)
+    wanted = operands.check_item_index(item_index, len(vectors), factors.shape[0])
+    return kernel.dense_pairs(vectors, factors, wanted)
+
+
+def ranking_topk(
+    ranking: npt.ArrayLike,
+    n_rows: int,
+    k: int,
+    *,
+    n_items: int,
+    exclude: Sparse | None = None,
+    available: npt.ArrayLike | None = None,
+) -> npt.NDArray[np.int32]:
+    """Give every row the first k items of one shared ranking, without those that the row excludes.
+
+    Parameters
+    ----------
+    ranking
+        Item indices, best first, each at most once, shape (any,). It need not name every item.
+    n_rows
+        Number of lists, at least 0.
+    k
+        Length of a list, at least 1.
+    n_items
+        Size of the catalogue.
+    exclude
+        Positions never to list, sparse, shape (n_rows, n_items).
+    available
+        True for items that may be listed, shape (n_items,). None means all.
+
+    Returns
+    -------
+    Item indices, int32, shape (n_rows, k), padded with -1.
+
+    Raises
+    ------
+    ArgumentError
+        If a number is not an integer in its range, the shapes do not fit, or the ranking repeats an item or
+        names one outside the catalogue; the message names the first such position.
+    """
+    n_rows = operands.whole_number(n_rows, "n_rows", 0)
+    k = operands.whole_number(k, "k", 1)
+    n_items = operands.whole_number(n_items, "n_items", 0)
+    order = operands.check_ranking(ranking, n_items)
+    excluded = operands.check_exclude(exclude, n_rows, n_items)
+    mask = operands.check_available(available, n_items)
+    return kernel.ranking_topk(order, n_rows, k, excluded, mask)
+
+
+def _sparse_operands(history: Sparse, weights: ItemWeights | Sparse) -> tuple[SparseRows, ItemWeights]:
+    checked = weights if isinstance(weights, ItemWeights) else ItemWeights(weights)
+    rows = operands.sparse_rows(history, "history")
+    if rows.shape[1] != checked.shape[0]:
+        expected = "as many columns in history as rows in weights"
+        raise errors.shapes_differ("history", rows.shape, "weights", checked.shape, expected)
+    # In the weights' own index type: SciPy would otherwise convert all the weights for each product.
+    indices = rows.indices.astype(checked.indices.dtype, copy=False)
+    rows = SparseRows(rows.indptr, indices, operands.as_float32(rows.data), rows.shape)
+    operands.check_finite_entries(rows, "history")
+    return rows, checked
+
+
+def _dense_operands(queries: npt.ArrayLike, factors: Factors | npt.ArrayLike) -> tuple[FloatArray, Factors]:
+    checked = factors if isinstance(factors, Factors) else Factors(factors)
+    vectors = operands.dense_rows(queries, "queries")
+    if vectors.shape[1] != checked.shape[1]:
+        expected = "as many columns in one as in the other"
+        raise errors.shapes_differ("queries", vectors.shape, "factors", checked.shape, expected)
+    return vectors, checked

@@ -1,0 +1,207 @@
+"""Weights and factors: checked once, shared where they can be, safe where a file was altered."""
+
+import pickle
+
+import numpy as np
+import pytest
+from scipy.sparse import coo_array, csc_matrix, csr_array
+from scoring_cases import same, sparse
+
+from engagelib.errors import ArgumentError
+from engagelib.scoring import (
+    Factors,
+    ItemWeights,
+    TopK,
+    dense_pairs,
+    dense_topk,
+    implementation,
+    ranking_topk,
+    score_pairs,
+    score_topk,
+)
+
+HINT = " Hint: the file may be damaged, or altered after it was written."
+
+
+def mapped(folder, name, array):
+    """Save and open read-only and memory-mapped, as a saved model is."""
+    np.save(folder / name, array)
+    return np.load(folder / f"{name}.npy", mmap_mode="r")
+
+
+def test_the_implementation_has_a_name():
+    assert implementation() == "reference"
+
+
+def test_sorted_float32_weights_are_shared():
+    given = sparse([{0: 1, 2: 0}, {}, {1: 5}], 4)
+    weights = ItemWeights(given)
+    assert weights.shape == (3, 4)
+    assert np.shares_memory(weights.data, given.data)
+    assert np.shares_memory(weights.indices, given.indices)
+    assert weights.data.tolist() == [1, 0, 5], "an explicit zero stays"
+    assert weights.indptr.tolist() == [0, 2, 2, 3]
+    assert weights.matrix.format == "csr"
+    assert repr(weights) == "ItemWeights(3 x 4, 3 entries)"
+
+
+@pytest.mark.parametrize("index_type", [np.int32, np.int64])
+def test_unsorted_and_duplicate_entries_are_put_in_order_in_a_copy(index_type):
+    given = csr_array((2, 5), dtype=np.float32)
+    given.indptr = np.array([0, 4, 5], index_type)
+    given.indices = np.array([3, 0, 3, 1, 0], index_type)
+    given.data = np.array([1, 2, 4, 8, 16], np.float32)
+    kept = given.indices.copy(), given.data.copy()
+    weights = ItemWeights(given)
+    assert weights.indices.tolist() == [0, 1, 3, 0]
+    assert weights.data.tolist() == [2, 8, 5, 16]
+    assert np.array_equal(given.indices, kept[0])
+    assert np.array_equal(given.data, kept[1])
+
+
+def test_spare_room_after_the_last_row_is_not_read():
+    given = csr_array((1, 2), dtype=np.float32)
+    given.indptr, given.indices = np.array([0, 1], np.int32), np.array([1, 99], np.int32)
+    given.data = np.array([5, np.nan], np.float32)
+    weights = ItemWeights(given)
+    assert weights.data.tolist() == [5]
+    assert score_topk(given, ItemWeights(sparse([{}, {0: 1}], 1)), 1).scores(0) == [5.0]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.int16, bool])
+@pytest.mark.parametrize("make", [coo_array, csc_matrix])
+def test_any_sparse_numbers_make_weights(make, dtype):
+    dense = np.array([[0, 1, 1], [1, 0, 0]], dtype)
+    weights = ItemWeights(make(dense))
+    assert weights.data.dtype == np.float32
+    assert np.array_equal(weights.matrix.toarray(), dense)
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        (np.eye(2), "weights is of type ndarray: expected a SciPy sparse matrix."),
+        (coo_array(np.ones(3)), "weights has the shape (3,): expected two dimensions."),
+        (
+            sparse([{}, {}, {3: 1, 1: np.inf, 2: np.nan}], 4),
+            "weights[2, 1] is inf: expected numbers that are finite in float32.",
+        ),
+        (
+            sparse([{1: -1e300}], 2, dtype=np.float64),
+            "weights[0, 1] is -inf: expected numbers that are finite in float32.",
+        ),
+        (
+            sparse([{1: 1j}], 2, dtype=complex),
+            "weights is not a valid CSR matrix: its values are complex128, not real numbers.",
+        ),
+        (sparse([{4: 1}], 2), "weights is not a valid CSR matrix: entry 0 is in column 4 of 2."),
+        (sparse([{0: 1, -1: 1}], 2), "weights is not a valid CSR matrix: entry 1 is in column -1 of 2."),
+    ],
+)
+def test_bad_weights_are_refused_in_words(given, text):
+    with pytest.raises(ArgumentError) as caught:
+        ItemWeights(given)
+    assert str(caught.value) == text
+
+
+def test_arrays_from_a_file_are_wrapped_without_a_copy(tmp_path):
+    made = ItemWeights(sparse([{0: 1, 2: 3}, {1: 2}, {0: 4}], 3))
+    parts = [mapped(tmp_path, name, getattr(made, name)) for name in ("indptr", "indices", "data")]
+    weights = ItemWeights.from_arrays(*parts, made.shape)
+    assert np.shares_memory(weights.data, parts[2])
+    assert np.shares_memory(weights.indices, parts[1])
+    history = sparse([{0: 1}, {1: 1, 2: 1}], 3)
+    assert same(score_topk(history, weights, 3), score_topk(history, made, 3))
+
+
+@pytest.mark.parametrize("index_type", [np.int32, np.int64])
+def test_every_operand_may_be_read_only(tmp_path, index_type):
+    def frozen(matrix, name):
+        for part in ("indptr", "indices", "data"):
+            setattr(matrix, part, mapped(tmp_path, f"{name}-{part}", getattr(matrix, part)))
+        return matrix
+
+    history = frozen(sparse([{0: 1, 2: 1}, {1: 2}], 3, index_type), "history")
+    weights = frozen(sparse([{2: 1, 0: 2}, {3: 1}, {1: 4, 2: 1}], 4, index_type), "weights")
+    exclude = frozen(sparse([{0: 0}, {}], 4, index_type), "exclude")
+    available = mapped(tmp_path, "available", np.array([True, True, True, True]))
+    wanted = mapped(tmp_path, "wanted", np.array([[2, -1], [3, 0]]))
+    found = score_topk(history, ItemWeights(weights), 2, exclude=exclude, available=available)
+    assert found.item_index.tolist() == [[1, 2], [3, -1]]
+    assert score_pairs(history, weights, wanted).tolist() == [[2, 0], [2, 0]]
+    array = mapped(tmp_path, "factors", np.array([[1, 0], [2, 0], [0, 1], [0, 3]], np.float32))
+    queries = mapped(tmp_path, "queries", np.array([[1, 0], [0, 1]], np.float32))
+    factors = Factors(array)
+    assert np.shares_memory(factors.array, array)
+    found = dense_topk(queries, factors, 2, exclude=exclude, available=available)
+    assert found.item_index.tolist() == [[1, 2], [3, 2]]
+    assert dense_pairs(queries, factors, wanted).tolist() == [[0, 0], [3, 0]]
+    ranking = mapped(tmp_path, "ranking", np.array([0, 3, 1]))
+    lists = ranking_topk(ranking, 2, 2, n_items=4, exclude=exclude, available=available)
+    assert lists.tolist() == [[3, 1], [0, 3]]
+
+
+@pytest.mark.parametrize(
+    ("indptr", "indices", "data", "fault"),
+    [
+        ([0, 1], [0], [1.0], "indptr has 2 entries for 2 rows."),
+        ([[0, 1, 1]], [0], [1.0], "its arrays are not all one-dimensional."),
+        ([0, 2, 1], [0, 1], [1.0, 1.0], "indptr does not rise from 0."),
+        ([1, 1, 2], [0, 1], [1.0, 1.0], "indptr does not rise from 0."),
+        ([0, 1, 3], [0, 1], [1.0, 1.0, 1.0], "indptr ends at 3, with 2 indices and 3 values."),
+        ([0, 1, 3], [0, 1, 2], [1.0], "indptr ends at 3, with 3 indices and 1 values."),
+        ([0, 1, 2], [0, 3], [1.0, 1.0], "entry 1 is in column 3 of 3."),
+        ([0, 1, 2], [-1, 0], [1.0, 1.0], "entry 0 is in column -1 of 3."),
+        ([0, 1, 2], [0.0, 1.0], [1.0, 1.0], "its indices are int64 and float64."),
+        ([0, 1, 2], [0, 1], ["1", "1"], "its values are <U1, not real numbers."),
+        ([0, 1, 2], [[0, 1]], [1.0, 1.0], "its arrays are not all one-dimensional."),
+    ],
+)
+def test_altered_arrays_give_an_error(indptr, indices, data, fault):
+    with pytest.raises(ArgumentError) as caught:
+        ItemWeights.from_arrays(np.array(indptr), np.array(indices), np.array(data), (2, 3))
+    assert str(caught.value) == f"weights is not a valid CSR matrix: {fault}{HINT}"
+
+
+def test_factors_stand_by_falling_norm_with_ties_to_the_lower_index():
+    factors = Factors([[0, 1], [3, 4], [1, 0], [0, 0], [0, -5]])
+    assert factors.shape == (5, 2)
+    assert factors.array.dtype == np.float32
+    assert factors.norms.tolist() == [1, 5, 1, 0, 5]
+    assert factors.permutation.tolist() == [1, 4, 0, 2, 3]
+    assert factors.norms_by_norm.tolist() == [5, 5, 1, 1, 0]
+    assert factors.place.tolist() == [2, 0, 3, 4, 1]
+    assert factors.by_norm.tolist() == [[3, 4], [0, -5], [0, 1], [1, 0], [0, 0]]
+    assert repr(factors) == "Factors(5 items x 2)"
+
+
+@pytest.mark.parametrize(
+    ("given", "text"),
+    [
+        ([1.0, 2.0], "factors has the shape (2,): expected two dimensions."),
+        ([[1.0], [np.nan]], "factors[1, 0] is nan: expected numbers that are finite in float32."),
+        ([[1e39]], "factors[0, 0] is inf: expected numbers that are finite in float32."),
+        ([[None]], "factors is of type object: expected real numbers."),
+    ],
+)
+def test_bad_factors_are_refused_in_words(given, text):
+    with pytest.raises(ArgumentError) as caught:
+        Factors(given)
+    assert str(caught.value) == text
+
+
+def test_weights_and_factors_survive_a_trip_to_another_process():
+    weights = pickle.loads(pickle.dumps(ItemWeights(sparse([{1: 1}], 2))))
+    factors = pickle.loads(pickle.dumps(Factors([[1.0], [2.0]])))
+    assert score_topk(sparse([{0: 1}], 1), weights, 1).items(0) == [1]
+    assert dense_topk([[1.0]], factors, 1).items(0) == [1]
+
+
+def test_a_short_list_is_short():
+    found = TopK(np.array([[4, 0, -1], [-1, -1, -1]], np.int32), np.array([[2, 1, -np.inf]] * 2, np.float32))
+    assert len(found) == 2
+    assert found.counts.tolist() == [2, 0]
+    assert [found.items(0), found.scores(0)] == [[4, 0], [2.0, 1.0]]
+    assert [found.items(1), found.scores(1)] == [[], []]
+    assert {type(x) for x in found.items(0)} == {int}
+    assert {type(x) for x in found.scores(0)} == {float}
