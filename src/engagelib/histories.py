@@ -1,0 +1,382 @@
+"""Histories: what each customer did, in order, and the matrices that are drawn from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from engagelib import errors
+from engagelib.returning import match_returns
+from engagelib.segments import counting_order, gather, offsets_of
+from engagelib.times import DAY
+from engagelib.vocabulary import Vocabulary
+from engagelib.weights import EVENT_WEIGHTS
+
+if TYPE_CHECKING:
+    from engagelib.events import EventLog
+
+TimeKind = Literal["timestamp", "position", "set"]
+Seen = Literal["purchased", "any"]
+RowsBy = Literal["customer", "session", "order", "channel", "location"]
+
+_NUMBERS: Final = ("quantity", "value", "rating")
+_CODES: Final = {"channel": "channel", "location": "location", "order": "order_id", "session": "session_id"}
+
+
+@dataclass(frozen=True)
+class Histories:
+    """The events of every customer and anonymous visit, oldest first; ties keep the order of the log.
+
+    Rows `0` to `n_customers - 1` are the customers in the order of `customers`; anonymous visits follow.
+    Events of row `r` lie at `indptr[r]:indptr[r + 1]` of every other array. No weight is stored: `matrix`
+    draws one from event types, ages and returns when it is asked for.
+
+    Attributes
+    ----------
+    customers, items
+        The ids behind rows and item indices.
+    indptr
+        int64, shape (n_histories + 1,).
+    item_index
+        int32, shape (n_events,); -1 where an event has no item.
+    event_type
+        int16 codes into `event_types`.
+    time
+        int64: microseconds since 1970, UTC, or positions, as `time_kind` says; None for a set.
+    numbers
+        float32 under `quantity`, `value`, `rating`, NaN for missing; only what the log had.
+    codes, tables
+        int32 codes under `channel`, `location`, `order`, `session`, -1 for missing, and the ids behind them.
+    newest
+        The newest time of the whole log, None without times. Ages are counted from it unless told otherwise.
+    """
+
+    customers: Vocabulary
+    items: Vocabulary
+    event_types: tuple[str, ...]
+    time_kind: TimeKind
+    indptr: np.ndarray
+    item_index: np.ndarray
+    event_type: np.ndarray
+    time: np.ndarray | None
+    numbers: Mapping[str, np.ndarray]
+    codes: Mapping[str, np.ndarray]
+    tables: Mapping[str, Vocabulary]
+    newest: int | None
+
+    @classmethod
+    def from_log(cls, log: "EventLog") -> Self:
+        """Put the events of a log in order."""
+        history, n_histories = log.history_index()
+        columns = log.columns
+        time = columns.get("time")
+        if time is None or (len(time) and (time[1:] >= time[:-1]).all()):
+            order = counting_order(history, n_histories)
+        else:
+            by_time = np.argsort(time, kind="stable")
+            order = by_time[counting_order(history[by_time], n_histories)]
+        return cls(
+            customers=log.customers,
+            items=log.items,
+            event_types=tuple(str(name) for name in log.vocabularies["event_type"]),
+            time_kind=log.time_kind,
+            indptr=offsets_of(history, n_histories),
+            item_index=columns["item_id"][order],
+            event_type=columns["event_type"].astype(np.int16)[order],
+            time=None if time is None else time[order],
+            numbers={name: columns[name].astype(np.float32)[order] for name in _NUMBERS if name in columns},
+            codes={ours: columns[theirs][order] for ours, theirs in _CODES.items() if theirs in columns},
+            tables={ours: log.vocabularies[theirs] for ours, theirs in _CODES.items() if theirs in columns},
+            newest=None if time is None or not len(time) else int(time.max()),
+        )
+
+    @property
+    def n_histories(self) -> int:
+        """Number of rows: customers and anonymous visits."""
+        return len(self.indptr) - 1
+
+    @property
+    def n_customers(self) -> int:
+        """Number of known customers."""
+        return len(self.customers)
+
+    @property
+    def n_items(self) -> int:
+        """Number of items."""
+        return len(self.items)
+
+    @property
+    def n_events(self) -> int:
+        """Number of events."""
+        return len(self.item_index)
+
+    def __repr__(self) -> str:
+        return (
+            f"Histories({self.n_events:,} events of {self.n_histories:,} histories, {self.n_customers:,} of "
+            f"them customers, and {self.n_items:,} items, time_kind={self.time_kind!r})"
+        )
+
+    def type_codes(self, *names: str) -> np.ndarray:
+        """Return the codes of those of the named event types that occur."""
+        return np.array([code for code, name in enumerate(self.event_types) if name in names], np.int16)
+
+    def rows(self) -> np.ndarray:
+        """Return the row of each event, int64."""
+        return np.repeat(np.arange(self.n_histories), np.diff(self.indptr))
+
+    def block(self, start: int, stop: int) -> "Histories":
+        """Return rows `start` to `stop - 1` over the same memory."""
+        first, last = int(self.indptr[start]), int(self.indptr[stop])
+        return self._with_events(self.indptr[start : stop + 1] - first, slice(first, last))
+
+    def take(self, rows: np.ndarray) -> "Histories":
+        """Return these rows, in this order; a row of -1 is an empty history."""
+        rows = np.asarray(rows, np.int64)
+        starts = np.where(rows >= 0, self.indptr[rows], 0)
+        lengths = np.where(rows >= 0, self.indptr[rows + 1] - starts, 0)
+        return self._with_events(np.append(0, np.cumsum(lengths)), gather(starts, lengths))
+
+    def followed_by(self, item_index: np.ndarray, event_type: str, at: int | None) -> "Histories":
+        """Append the same newest events to every row.
+
+        Parameters
+        ----------
+        item_index
+            Items, oldest first, shape (n,).
+        event_type
+            The type of all of them.
+        at
+            Their time; where a row has later events, or without timestamps, one step after its newest.
+        """
+        n_new, n_rows = len(item_index), self.n_histories
+        if not n_new or not n_rows:
+            return self
+        types = self.event_types if event_type in self.event_types else (*self.event_types, event_type)
+        after = np.repeat(self.indptr[1:], n_new)
+
+        def insert(values: np.ndarray, new: Any) -> np.ndarray:
+            return np.insert(values, after, np.broadcast_to(new, (n_rows * n_new,)).astype(values.dtype))
+
+        time = self.time
+        if time is not None:
+            ends = np.maximum(self.indptr[1:] - 1, 0)
+            filled = self.indptr[1:] > self.indptr[:-1]
+            last = np.where(filled, time[ends] if len(time) else 0, -(2**62))
+            if self.time_kind == "timestamp":
+                first = np.maximum(last, at if at is not None else self.newest or 0)
+                time = insert(time, np.repeat(first, n_new))
+            else:
+                first = np.where(filled, last, 0)
+                time = insert(time, (first[:, None] + np.arange(1, n_new + 1)).ravel())
+        return replace(
+            self,
+            event_types=types,
+            indptr=self.indptr + n_new * np.arange(n_rows + 1),
+            item_index=insert(self.item_index, np.tile(item_index, n_rows)),
+            event_type=insert(self.event_type, types.index(event_type)),
+            time=time,
+            numbers={name: insert(values, np.nan) for name, values in self.numbers.items()},
+            codes={name: insert(values, -1) for name, values in self.codes.items()},
+        )
+
+    def matrix(
+        self,
+        *,
+        event_weights: Mapping[str, float] | None = None,
+        half_life_days: float | None = None,
+        half_life_steps: float | None = None,
+        at: int | None = None,
+        by: RowsBy = "customer",
+    ) -> csr_array:
+        """Draw a matrix of confidence, each cell the sum over a history's events on an item.
+
+        Parameters
+        ----------
+        event_weights
+            Confidence of one event by its type, at least 0; types not named count 0. `EVENT_WEIGHTS` where
+            None. A purchase that was returned since counts 0, one returned in part counts in part.
+        half_life_days
+            Age in days after which an event counts half, above 0; None keeps all events equal.
+        half_life_steps
+            The same in steps back from a history's newest event; events of one moment are one step.
+        at
+            Microseconds since 1970 (or a position): later events are left out, ages are counted from here.
+            None is the newest event of the log.
+        by
+            What a row is: a history ("customer"), or a session, order, channel or location in the order of
+            `tables[by]`.
+
+        Returns
+        -------
+        float32 of shape (n_rows, n_items), indices sorted, without duplicates or zeros.
+
+        Raises
+        ------
+        ArgumentError
+            If a weight is negative or not finite, or a half-life is not above 0.
+        NotEnoughDataError
+            If the log lacks what was asked for: times for `half_life_days`, an order for `half_life_steps`,
+            the column for `by`.
+        """
+        self._check_drawing(half_life_days, half_life_steps, by)
+        per_type = _weights_of(self.event_types, event_weights)
+        weight = per_type[self.event_type]
+        rows = self.rows() if by == "customer" else self.codes[by].astype(np.int64)
+        n_rows = self.n_histories if by == "customer" else len(self.tables[by])
+        keep = (self.item_index >= 0) & (weight > 0) & (rows >= 0)
+        if at is not None and self.time is not None:
+            keep &= self.time <= at
+        if (kept_shares := self._kept_shares(at)) is not None:
+            weight = weight * kept_shares
+            keep &= weight > 0
+        kept = np.flatnonzero(keep)
+        if half_life_days is not None and np.isfinite(half_life_days):
+            now = at if at is not None else self.newest
+            assert self.time is not None  # checked above
+            assert now is not None
+            weight = weight * np.exp2((self.time - now) / (DAY * half_life_days))
+        if half_life_steps is not None and np.isfinite(half_life_steps):
+            weight[kept] = weight[kept] * np.exp2(-self._steps_back(kept) / half_life_steps)
+        return _sum_cells(rows[kept], self.item_index[kept], weight[kept], (n_rows, self.n_items))
+
+    def seen(self, which: Seen, *, at: int | None = None) -> csr_array:
+        """Return which items each history met, as a matrix of ones of shape (n_histories, n_items).
+
+        "purchased" counts purchases, returned ones too; where the log has one event type, that type
+        counts. "any" counts every event. `at` leaves out later events.
+        """
+        keep = self.item_index >= 0
+        if which == "purchased" and len(self.event_types) > 1:
+            keep &= np.isin(self.event_type, self.type_codes("purchase", "return"))
+        if at is not None and self.time is not None:
+            keep &= self.time <= at
+        kept = np.flatnonzero(keep)
+        met = _sum_cells(
+            self.rows()[kept], self.item_index[kept], np.ones(len(kept)), (self.n_histories, self.n_items)
+        )
+        met.data[:] = 1.0
+        return met
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return every array by name, for the store; `facts` holds the rest."""
+        arrays = {"indptr": self.indptr, "item_index": self.item_index, "event_type": self.event_type}
+        if self.time is not None:
+            arrays["time"] = self.time
+        arrays |= {f"numbers.{name}": values for name, values in self.numbers.items()}
+        arrays |= {f"codes.{name}": values for name, values in self.codes.items()}
+        named = {"customers": self.customers, "items": self.items}
+        named |= {f"tables.{name}": table for name, table in self.tables.items()}
+        for name, vocabulary in named.items():
+            arrays |= {f"{name}.{part}": values for part, values in vocabulary.to_arrays().items()}
+        return arrays
+
+    def facts(self) -> dict[str, Any]:
+        """Return what is not an array, as built-in types."""
+        return {"event_types": list(self.event_types), "time_kind": self.time_kind, "newest": self.newest}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> Self:
+        """Take back what `to_arrays` and `facts` gave, mapped or in memory, without a copy."""
+        groups: dict[str, dict[str, np.ndarray]] = {}
+        for name, values in arrays.items():
+            group, _, part = name.rpartition(".")
+            groups.setdefault(group, {})[part] = values
+        tables = {
+            name[7:]: Vocabulary.from_arrays(parts) for name, parts in groups.items() if name[:7] == "tables."
+        }
+        plain = groups[""]
+        return cls(
+            customers=Vocabulary.from_arrays(groups["customers"]),
+            items=Vocabulary.from_arrays(groups["items"]),
+            event_types=tuple(facts["event_types"]),
+            time_kind=facts["time_kind"],
+            indptr=plain["indptr"],
+            item_index=plain["item_index"],
+            event_type=plain["event_type"],
+            time=plain.get("time"),
+            numbers=groups.get("numbers", {}),
+            codes=groups.get("codes", {}),
+            tables=tables,
+            newest=facts["newest"],
+        )
+
+    def _with_events(self, indptr: np.ndarray, index: "slice | np.ndarray") -> "Histories":
+        return replace(
+            self,
+            indptr=indptr,
+            item_index=self.item_index[index],
+            event_type=self.event_type[index],
+            time=None if self.time is None else self.time[index],
+            numbers={name: values[index] for name, values in self.numbers.items()},
+            codes={name: values[index] for name, values in self.codes.items()},
+        )
+
+    def _kept_shares(self, at: int | None) -> np.ndarray | None:
+        """Return the share of each event that was not returned up to `at`, None where nothing was."""
+        returns = self.type_codes("return")
+        if not len(returns) or not (self.event_type == returns[0]).any():
+            return None
+        moves = np.isin(self.event_type, self.type_codes("purchase", "return")) & (self.item_index >= 0)
+        if at is not None and self.time is not None:
+            moves &= self.time <= at
+        place = np.flatnonzero(moves)
+        quantity = self.numbers["quantity"][place] if "quantity" in self.numbers else np.ones(len(place))
+        is_return = self.event_type[place] == returns[0]
+        shares = np.ones(self.n_events)
+        shares[place], _ = match_returns(self.rows()[place], self.item_index[place], is_return, quantity)
+        return shares
+
+    def _steps_back(self, kept: np.ndarray) -> np.ndarray:
+        """Count for each kept event the distinct later moments among the kept events of its history."""
+        assert self.time is not None  # checked by the caller
+        rows, time = self.rows()[kept], self.time[kept]
+        if not len(kept):
+            return np.zeros(0)
+        moves = np.append(0, np.cumsum((rows[1:] != rows[:-1]) | (time[1:] != time[:-1])))
+        last_of_row = np.searchsorted(rows, rows, side="right") - 1
+        return np.asarray(moves[last_of_row] - moves)
+
+    def _check_drawing(self, half_life_days: float | None, half_life_steps: float | None, by: str) -> None:
+        for name, value in (("half_life_days", half_life_days), ("half_life_steps", half_life_steps)):
+            if value is not None and not value > 0:
+                raise errors.bad_argument(name, value, "a number above 0, or None for no decay")
+        if half_life_days is not None and self.time_kind != "timestamp":
+            raise errors.needs_time("half_life_days", self.time_kind)
+        if half_life_steps is not None and self.time_kind == "set":
+            raise errors.needs_order("half_life_steps")
+        if by not in {"customer", *_CODES}:
+            raise errors.bad_argument("by", by, f"one of {', '.join(['customer', *_CODES])}")
+        if by != "customer" and by not in self.codes:
+            raise errors.needs_column(f'by="{by}"', _CODES[by])
+
+
+def _weights_of(event_types: tuple[str, ...], event_weights: Mapping[str, float] | None) -> np.ndarray:
+    weights = EVENT_WEIGHTS if event_weights is None else event_weights
+    for name, weight in weights.items():
+        if not 0 <= weight < np.inf:
+            raise errors.bad_argument(
+                "event_weights", dict(weights), f"weights of at least 0; {name!r} has {weight!r}"
+            )
+    return np.array([weights.get(name, 0.0) for name in event_types], np.float64)
+
+
+def _sum_cells(
+    rows: np.ndarray, columns: np.ndarray, values: np.ndarray, shape: tuple[int, int]
+) -> csr_array:
+    """Sum values that fall into one cell, in the order they come, in float64.
+
+    SciPy sums duplicates in an order that depends on its sort; here one row alone gives the same bits as
+    the row within a matrix.
+    """
+    order = counting_order(columns, shape[1])
+    order = order[counting_order(rows[order], shape[0])]
+    rows, columns = rows[order], columns[order]
+    new = np.ones(len(order), bool)
+    new[1:] = (rows[1:] != rows[:-1]) | (columns[1:] != columns[:-1])
+    cell = np.cumsum(new) - 1
+    sums = np.bincount(cell, values[order]).astype(np.float32)
+    cells = csr_array((sums, columns[new], offsets_of(rows[new], shape[0])), shape=shape)
+    cells.has_canonical_format = True
+    return cells

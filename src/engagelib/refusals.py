@@ -1,0 +1,118 @@
+"""Refusals: the rows of a log that are set aside (bad rows, bots, exact duplicates), each with its reason."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+
+from engagelib import errors
+
+
+@dataclass
+class Refused:
+    """The rows that are set aside: a code for each row, 0 where it is kept, and what each code means."""
+
+    code: np.ndarray
+    wordings: list[Callable[[Sequence[int], int], errors.SchemaError]] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+
+    def add(
+        self,
+        mask: np.ndarray,
+        column: str,
+        reason: str,
+        error: Callable[[Sequence[int], int], errors.SchemaError] | None = None,
+    ) -> None:
+        """Set aside the rows of a mask that are not set aside already."""
+        mask = mask & (self.code == 0)
+        if not mask.any():
+            return
+        self.wordings.append(error or (lambda rows, count: errors.bad_rows(column, reason, rows, count)))
+        self.reasons.append(f"{column}: {reason}")
+        self.code[mask] = len(self.reasons)
+
+    def raise_first(self) -> None:
+        """Raise the error of the first reason found, if there is one."""
+        if self.wordings:
+            rows = np.flatnonzero(self.code == 1)
+            raise self.wordings[0](rows[:6].tolist(), len(rows))
+
+    def table(self, table: pa.Table) -> pa.Table:
+        """Return the refused rows as they came, each with its row number and reason."""
+        rows = np.flatnonzero(self.code)
+        reasons = pa.array(self.reasons, pa.string()).take(pa.array(self.code[rows] - 1))
+        kept = table.take(pa.array(rows))
+        return kept.append_column("row", pa.array(rows, pa.int64())).append_column("reason", reasons)
+
+
+def number_histories(codes: Mapping[str, np.ndarray], n_customers: int) -> tuple[np.ndarray, int]:
+    """Number the histories of a log: customers by their code, then anonymous visits.
+
+    A visit is a session, or an order where the row has no session. Visits are numbered by their codes, so
+    that the order of rows does not matter.
+
+    Returns
+    -------
+    The history of each event, int64, and the number of histories.
+    """
+    history = codes["customer_id"].astype(np.int64)
+    anonymous = np.flatnonzero(history < 0)
+    if not len(anonymous):
+        return history, n_customers
+    visit = np.full(len(anonymous), -1, np.int64)
+    first = 0
+    for name in ("session_id", "order_id"):
+        if name in codes:
+            code = codes[name][anonymous].astype(np.int64)
+            visit = np.where((visit < 0) & (code >= 0), first + code, visit)
+            first += int(codes[name].max(initial=-1)) + 1
+    visits, place = np.unique(visit, return_inverse=True)
+    history[anonymous] = n_customers + place
+    return history, n_customers + len(visits)
+
+
+def set_aside_bots(refused: Refused, codes: Mapping[str, np.ndarray], most: int) -> None:
+    """Set aside every row of a customer or anonymous visit with more than `most` events."""
+    kept = np.flatnonzero(refused.code == 0)
+    n_customers = int(codes["customer_id"].max(initial=-1)) + 1
+    history, n_histories = number_histories({name: code[kept] for name, code in codes.items()}, n_customers)
+    too_many = np.bincount(history, minlength=n_histories) > most
+    if too_many.any():
+        mask = np.zeros(len(refused.code), bool)
+        mask[kept] = too_many[history]
+        refused.add(mask, "customer_id", f"a customer with more than {most:,} events")
+
+
+def set_aside_duplicates(refused: Refused, columns: Mapping[str, np.ndarray], *, reject: bool) -> int:
+    """Count rows that repeat an earlier one in every column; set them aside where asked to."""
+    kept = np.flatnonzero(refused.code == 0)
+    repeats = kept[_repeats([values[kept] for values in columns.values()])]
+    if reject:
+        mask = np.zeros(len(refused.code), bool)
+        mask[repeats] = True
+        refused.add(mask, "row", "repeats an earlier row in every column")
+    return len(repeats)
+
+
+def _repeats(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the places, rising, of rows that equal an earlier one in every column; NaN equals NaN."""
+    words = [
+        np.ascontiguousarray(values, np.float64 if values.dtype.kind == "f" else np.int64).view(np.uint64)
+        for values in columns
+    ]
+    mixed = np.zeros(len(words[0]), np.uint64)
+    for word in words:
+        mixed ^= word
+        mixed *= np.uint64(0xBF58_476D_1CE4_E5B9)
+        mixed ^= mixed >> np.uint64(31)
+    # Equal rows have equal hashes: only rows whose hash occurs twice are compared in full.
+    in_order = np.sort(mixed)
+    twice = np.unique(in_order[1:][in_order[1:] == in_order[:-1]])
+    if not len(twice):
+        return np.zeros(0, np.int64)
+    nearest = np.minimum(np.searchsorted(twice, mixed), len(twice) - 1)
+    suspects = np.flatnonzero(twice[nearest] == mixed)
+    rows = np.stack([word[suspects] for word in words], axis=1)
+    _, first = np.unique(rows, axis=0, return_index=True)
+    return np.delete(suspects, first)

@@ -1,0 +1,58 @@
+"""Returns: each is matched to the newest earlier purchase of the same customer and item."""
+
+import numpy as np
+
+from engagelib.segments import counting_order, running
+
+# Sums of fractional quantities may miss 0 by rounding; less than this share of a purchase is nothing.
+_ROUNDING = 1e-9
+
+
+def match_returns(
+    history: np.ndarray, item_index: np.ndarray, is_return: np.ndarray, quantity: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Match returns to the newest earlier unreturned purchases, by quantity, in part where need be.
+
+    Purchases of one customer and item are a stack: each adds its quantity on top, a return takes from the
+    top. Seen as a path of the stack's height, what is left of a purchase is the part of its layer that the
+    path never falls below afterwards, so that running sums and minima match all stacks at once.
+
+    Parameters
+    ----------
+    history, item_index
+        Whose purchase or return it is, and of what, integers of shape (n,); oldest first.
+    is_return
+        bool, shape (n,): the other rows are purchases.
+    quantity
+        float64, shape (n,); its sign is not read, NaN counts 1.
+
+    Returns
+    -------
+    The share of each purchase that was kept, in [0, 1], 1 for returns; and the quantity of each return that
+    found no purchase to undo, 0 for purchases.
+    """
+    n = len(history)
+    kept, unmatched = np.ones(n), np.zeros(n)
+    if not is_return.any():
+        return kept, unmatched
+    stack = history.astype(np.int64) * (int(item_index.max()) + 1) + item_index
+    place = np.flatnonzero(np.isin(stack, np.unique(stack[is_return])))
+    _, stack = np.unique(stack[place], return_inverse=True)
+    order = counting_order(stack, int(stack.max()) + 1)
+    place, stack = place[order], stack[order]
+
+    size = np.abs(quantity[place].astype(np.float64))
+    size[np.isnan(size)] = 1.0
+    level = running(np.where(is_return[place], -size, size), stack, np.add)
+    # Returns that find the stack empty do not dig below it: the path is reflected at 0.
+    floor = np.minimum(running(level, stack, np.minimum), 0.0)
+    height = level - floor
+    lowest_after = running(height[::-1], stack[::-1], np.minimum)[::-1]
+    left = np.clip(lowest_after - (height - size), 0.0, size)
+
+    bought = ~is_return[place] & (size > 0)
+    share = left[bought] / size[bought]
+    kept[place[bought]] = np.where(share < _ROUNDING, 0.0, share)
+    floor_before = np.where(np.r_[True, stack[1:] != stack[:-1]], 0.0, np.r_[0.0, floor[:-1]])
+    unmatched[place] = floor_before - floor
+    return kept, unmatched
