@@ -1,0 +1,40 @@
+"""Models: each learns from `Histories` and scores items for them; `make_model` knows their names."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from engagelib import errors
+from engagelib.models.base import LinearModel, Model
+from engagelib.models.item_knn import ItemKNN
+from engagelib.models.popularity import Popularity
+
+__all__ = ["ItemKNN", "LinearModel", "Model", "Popularity", "make_model", "model_names", "restore_model"]
+
+_MODELS: Mapping[str, type[Model]] = {model.name: model for model in (ItemKNN, Popularity)}
+
+
+def model_names() -> tuple[str, ...]:
+    """Return the names that `make_model` takes, each the name of the module that the model stands in."""
+    return tuple(sorted(_MODELS))
+
+
+def make_model(model: "str | Model") -> Model:
+    """Return a model by its name with default settings, or the model itself.
+
+    Raises
+    ------
+    ArgumentError
+        If it is neither a `Model` nor one of `model_names()`.
+    """
+    if isinstance(model, Model):
+        return model
+    if not isinstance(model, str) or model not in _MODELS:
+        raise errors.bad_argument("models", model, f'"auto", a Model, or one of {", ".join(model_names())}')
+    return _MODELS[model]()
+
+
+def restore_model(name: str, params: Mapping[str, Any], arrays: Mapping[str, Any]) -> Model:
+    """Take back a fitted model from what `Model.params` and `Model.to_arrays` gave."""
+    if name not in _MODELS:
+        raise errors.unknown_model(name, model_names())
+    return _MODELS[name].from_arrays(arrays, params)

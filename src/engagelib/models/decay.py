@@ -1,0 +1,25 @@
+"""What "auto" means for a half-life: one rule for every model."""
+
+from typing import Final, Literal
+
+from engagelib import errors
+from engagelib.histories import Histories
+
+HalfLife = float | Literal["auto"] | None
+
+AUTO_HALF_LIFE_DAYS: Final = 60.0
+
+
+def check_half_life(half_life_days: HalfLife) -> None:
+    """Refuse what is neither "auto", None nor a number above 0."""
+    if half_life_days is None or half_life_days == "auto":
+        return
+    if isinstance(half_life_days, str) or not half_life_days > 0:
+        raise errors.bad_argument("half_life_days", half_life_days, '"auto", None or a number above 0')
+
+
+def resolve_half_life(half_life_days: HalfLife, histories: Histories) -> float | None:
+    """Return the half-life to draw a matrix with: "auto" decays only where the log has timestamps."""
+    if half_life_days == "auto":
+        return AUTO_HALF_LIFE_DAYS if histories.time_kind == "timestamp" else None
+    return half_life_days

@@ -1,0 +1,137 @@
+"""Popularity: what everyone meets most of late, the same list for all; by location where asked."""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from engagelib.histories import Histories
+from engagelib.models.base import Model
+from engagelib.models.decay import HalfLife, check_half_life, resolve_half_life
+from engagelib.scoring import TopK, ranking_topk
+
+
+class Popularity(Model):
+    """Items by the confidence of all events on them, recent events counting most.
+
+    Parameters
+    ----------
+    half_life_days
+        Age after which an event counts half. "auto" is 60 days where the log has timestamps, and no decay
+        elsewhere; None is no decay.
+    event_weights
+        Confidence by event type; None for the defaults in `engagelib.weights`.
+    by_location
+        Learn a ranking for each location of the log too, for `ranking(location)`.
+
+    Attributes
+    ----------
+    scores_
+        float32, shape (n_items,): the sum of confidences, at least 0.
+    ranking_
+        Item indices by falling score, ties to the lower index; int32, shape (n_items,).
+    local_scores_
+        The same sums by location, sparse of shape (n_locations, n_items); None without `by_location`.
+    """
+
+    name: ClassVar[str] = "popularity"
+    reason_kind: ClassVar[str] = "popular"
+
+    def __init__(
+        self,
+        *,
+        half_life_days: HalfLife = "auto",
+        event_weights: Mapping[str, float] | None = None,
+        by_location: bool = False,
+    ) -> None:
+        self.half_life_days: HalfLife = half_life_days
+        self.event_weights = event_weights
+        self.by_location = by_location
+
+    def fit(self, histories: Histories) -> Self:
+        """Sum the confidence of events item by item.
+
+        Raises
+        ------
+        ArgumentError
+            If the half-life is not above 0.
+        NotEnoughDataError
+            If the log has no timestamps for a half-life in days, or no locations for `by_location`.
+        """
+        check_half_life(self.half_life_days)
+        half_life = resolve_half_life(self.half_life_days, histories)
+        met = histories.matrix(event_weights=self.event_weights, half_life_days=half_life)
+        self.scores_ = np.bincount(met.indices, met.data, minlength=histories.n_items).astype(np.float32)
+        self.ranking_ = _rank(self.scores_)
+        self.local_scores_: csr_array | None = None
+        if self.by_location:
+            self.local_scores_ = histories.matrix(
+                event_weights=self.event_weights, half_life_days=half_life, by="location"
+            )
+        return self
+
+    def ranking(self, location: int | None = None) -> np.ndarray:
+        """Return all items, most popular first, int32 of shape (n_items,).
+
+        Parameters
+        ----------
+        location
+            Code of a location: its own sums rank first, and items that it never met follow in the order of
+            the whole shop. None is the whole shop.
+        """
+        self._check_fitted("scores_")
+        if location is None or self.local_scores_ is None:
+            return self.ranking_
+        start, stop = self.local_scores_.indptr[location : location + 2]
+        local = np.zeros(len(self.scores_), np.float32)
+        local[self.local_scores_.indices[start:stop]] = self.local_scores_.data[start:stop]
+        return self.ranking_[np.argsort(-local[self.ranking_], kind="stable")]
+
+    def score_topk(
+        self,
+        block: Histories,
+        k: int,
+        *,
+        at: int | None = None,
+        exclude: csr_array | None = None,
+        available: np.ndarray | None = None,
+    ) -> TopK:
+        """List the most popular items that each row does not exclude; items never met are not listed."""
+        self._check_fitted("scores_")
+        known = self.ranking_[: np.count_nonzero(self.scores_)]
+        item_index = ranking_topk(
+            known, block.n_histories, k, n_items=len(self.scores_), exclude=exclude, available=available
+        )
+        score = np.where(item_index >= 0, self.scores_[item_index], np.float32(-np.inf))
+        return TopK(item_index, score)
+
+    def score_pairs(self, block: Histories, item_index: np.ndarray, *, at: int | None = None) -> np.ndarray:
+        """Return the popularity of given items; it does not depend on the history."""
+        self._check_fitted("scores_")
+        return np.where(item_index >= 0, self.scores_[item_index], np.float32(0.0))
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return scores and ranking, and the sums by location as a CSR matrix."""
+        self._check_fitted("scores_")
+        arrays = {"scores": self.scores_, "ranking": self.ranking_}
+        if (local := self.local_scores_) is not None:
+            arrays |= {"local_indptr": local.indptr, "local_indices": local.indices, "local_data": local.data}
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], params: Mapping[str, Any]) -> Self:
+        """Take back a fitted model."""
+        model = cls(**params)
+        model.scores_, model.ranking_ = arrays["scores"], arrays["ranking"]
+        model.local_scores_ = None
+        if "local_data" in arrays:
+            parts = (arrays["local_data"], arrays["local_indices"], arrays["local_indptr"])
+            model.local_scores_ = csr_array(
+                parts, shape=(len(arrays["local_indptr"]) - 1, len(model.scores_))
+            )
+        return model
+
+
+def _rank(scores: np.ndarray) -> np.ndarray:
+    return np.argsort(-scores, kind="stable").astype(np.int32)
