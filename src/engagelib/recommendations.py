@@ -1,0 +1,275 @@
+"""What a recommender answers with: ranked lists of items or customers, in built-in types."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+import numpy as np
+
+from engagelib.tables import Cell, html_table, text_table
+from engagelib.vocabulary import Id, Vocabulary
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an item is in a list, for a shop to put into its own words.
+
+    Attributes
+    ----------
+    kind
+        "similar_item": an item of the history that speaks for this one; "other_items": items of the history
+        that are not for sale, such as postage, together; "popular": many others chose it.
+    item_id, title
+        The item of the history; None for the other kinds.
+    contribution
+        Its part of the score; the parts of all reasons sum to the score.
+    """
+
+    kind: str
+    item_id: Id | None
+    title: str | None
+    contribution: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """One item of a list.
+
+    Attributes
+    ----------
+    item_id, title
+        The item; `title` is None where the log came without.
+    score
+        Unitless, higher is better, comparable within one list; 0 where an item only fills the list.
+    rank
+        Place in the list, from 1.
+    source
+        The model that contributed most, or "popular" for an item that fills the list.
+    probability
+        Calibrated chance of a purchase, None where there is no calibration.
+    reasons
+        Strongest first; empty unless asked for.
+    """
+
+    item_id: Id
+    title: str | None
+    score: float
+    rank: int
+    source: str
+    probability: float | None = None
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One customer of an audience, best first, `rank` from 1."""
+
+    customer_id: Id
+    score: float
+    rank: int
+
+
+_Entry = TypeVar("_Entry", Recommendation, Member)
+
+
+class _Listed(Sequence[_Entry], Generic[_Entry]):
+    """A read-only list of records that shows itself as a table."""
+
+    _entries: tuple[_Entry, ...]
+
+    @overload
+    def __getitem__(self, index: int) -> _Entry: ...
+    @overload
+    def __getitem__(self, index: slice) -> tuple[_Entry, ...]: ...
+    def __getitem__(self, index: int | slice) -> _Entry | tuple[_Entry, ...]:
+        return self._entries[index]
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def __iter__(self) -> Iterator[_Entry]:
+        return iter(self._entries)
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """Return one mapping an entry, of built-in types alone, ready for `json.dumps`."""
+        return [asdict(entry) for entry in self._entries]
+
+    def to_frame(self) -> Any:
+        """Return a pandas frame, or a pyarrow table where pandas is not installed."""
+        records = [
+            {name: value for name, value in row.items() if name != "reasons"} for row in self.to_records()
+        ]
+        try:
+            import pandas as pd
+        except ImportError:
+            import pyarrow as pa
+
+            return pa.Table.from_pylist(records)
+        return pd.DataFrame.from_records(records, columns=self._columns())
+
+    def _columns(self) -> list[str]:
+        raise AssertionError("a subclass names its columns")  # pragma: no cover
+
+
+@dataclass(frozen=True, eq=False)
+class Recommendations(_Listed[Recommendation]):
+    """A ranked list of items for one customer.
+
+    Attributes
+    ----------
+    customer_id
+        As it was asked for; None for an anonymous visitor.
+    known
+        Whether the model has a history of this customer.
+    shortfall
+        Why the list is shorter than asked for, None where it is not.
+    ignored
+        How many ids of each argument (`exclude`, `session`, ...) the model does not know.
+    """
+
+    _entries: tuple[Recommendation, ...]
+    customer_id: Id | None = None
+    known: bool = False
+    shortfall: str | None = None
+    ignored: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def item_ids(self) -> list[Id]:
+        """The items, best first."""
+        return [entry.item_id for entry in self._entries]
+
+    def __str__(self) -> str:
+        table = text_table(_ITEM_HEADINGS, self._rows(), title=self._title())
+        return f"{table}\n{self.shortfall}" if self.shortfall else table
+
+    def __repr__(self) -> str:
+        return f"Recommendations({self.item_ids!r})"
+
+    def _repr_html_(self) -> str:
+        table = html_table(_ITEM_HEADINGS, self._rows(), title=self._title())
+        return f"{table}<p>{self.shortfall}</p>" if self.shortfall else table
+
+    def _title(self) -> str:
+        who = "an anonymous visitor" if self.customer_id is None else f"customer {self.customer_id}"
+        return f"For {who}{'' if self.known or self.customer_id is None else ' (unknown)'}"
+
+    def _rows(self) -> list[Sequence[Cell]]:
+        return [
+            (
+                entry.rank,
+                str(entry.item_id),
+                entry.title,
+                round(entry.score, 4),
+                entry.source,
+                _because(entry.reasons),
+            )
+            for entry in self._entries
+        ]
+
+    def _columns(self) -> list[str]:
+        return ["item_id", "title", "score", "rank", "source", "probability"]
+
+
+@dataclass(frozen=True, eq=False)
+class Audience(_Listed[Member]):
+    """The customers whom one item suits best, best first."""
+
+    _entries: tuple[Member, ...]
+    item_id: Id
+
+    @property
+    def customer_ids(self) -> list[Id]:
+        """The customers, best first."""
+        return [entry.customer_id for entry in self._entries]
+
+    def __str__(self) -> str:
+        return text_table(self._columns(), self._rows(), title=f"For item {self.item_id}")
+
+    def __repr__(self) -> str:
+        return f"Audience({self.customer_ids!r})"
+
+    def _repr_html_(self) -> str:
+        return html_table(self._columns(), self._rows(), title=f"For item {self.item_id}")
+
+    def _rows(self) -> list[Sequence[Cell]]:
+        return [(str(entry.customer_id), round(entry.score, 4), entry.rank) for entry in self._entries]
+
+    def _columns(self) -> list[str]:
+        return ["customer_id", "score", "rank"]
+
+
+@dataclass(frozen=True, eq=False)
+class RecommendationTable:
+    """Lists for many customers as arrays.
+
+    Attributes
+    ----------
+    customer_ids
+        Whom each row is for.
+    item_index
+        int32, shape (n_customers, k), best first, -1 where a list is short.
+    score
+        float32, same shape, -inf where a list is short.
+    source
+        int8 codes into `sources`, same shape, -1 where a list is short.
+    items
+        The ids behind `item_index`.
+    """
+
+    customer_ids: "Sequence[Id] | pa.Array"
+    item_index: np.ndarray
+    score: np.ndarray
+    source: np.ndarray
+    sources: tuple[str, ...]
+    items: Vocabulary
+
+    def __len__(self) -> int:
+        return len(self.item_index)
+
+    def item_ids(self, row: int) -> list[Id]:
+        """Return one list of items, best first."""
+        found = self.item_index[row]
+        return self.items.ids(found[found >= 0].tolist())
+
+    def to_table(self) -> "pa.Table":
+        """Return an Arrow table of customer_id, rank, item_id, score and source, a row an item."""
+        import pyarrow as pa
+
+        row, place = np.nonzero(self.item_index >= 0)
+        customers = self.customer_ids if hasattr(self.customer_ids, "take") else pa.array(self.customer_ids)
+        sources = pa.DictionaryArray.from_arrays(pa.array(self.source[row, place]), pa.array(self.sources))
+        return pa.table(
+            {
+                "customer_id": _plain(customers.take(pa.array(row))),
+                "rank": pa.array((place + 1).astype(np.int32)),
+                "item_id": _plain(self.items.to_arrow().take(pa.array(self.item_index[row, place]))),
+                "score": pa.array(self.score[row, place]),
+                "source": sources.cast(pa.string()),
+            }
+        )
+
+    def __repr__(self) -> str:
+        n_rows, k = self.item_index.shape
+        return f"RecommendationTable({n_rows:,} customers, k={k})"
+
+
+_ITEM_HEADINGS = ("rank", "item_id", "title", "score", "source", "because of")
+
+
+_SHOWN = 3
+"""Reasons in a table; the objects hold all of them."""
+
+
+def _because(reasons: Sequence[Reason]) -> str:
+    named = [reason.title or str(reason.item_id) for reason in reasons if reason.item_id is not None]
+    return "; ".join(named[:_SHOWN]) or ", ".join(reason.kind for reason in reasons[:_SHOWN])
+
+
+def _plain(ids: "pa.Array") -> "pa.Array":
+    """Write text ids as the string type that every reader of Parquet knows."""
+    import pyarrow as pa
+
+    return ids.cast(pa.string()) if pa.types.is_large_string(ids.type) else ids
