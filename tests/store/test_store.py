@@ -19,10 +19,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from store_crash_child import arrays_of
 
 from engagelib import store
 from engagelib.errors import ArgumentError, ArtifactError
-from store_crash_child import arrays_of
+from engagelib.store import _reading, _writing
+from engagelib.store._format import sum_of_manifest
 
 CHILD = str(Path(__file__).with_name("store_crash_child.py"))
 DTYPES = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"]
@@ -67,7 +69,7 @@ def rewrite_manifest(path, change):
     manifest = json.loads((old / "manifest.json").read_text())
     del manifest["sum"]
     change(manifest)
-    total = store._sum_of_manifest(manifest)
+    total = sum_of_manifest(manifest)
     (old / "manifest.json").write_text(json.dumps({**manifest, "sum": total}))
     forged = f"{old.name.split('-')[0]}-{total[:8]}"
     old.rename(old.with_name(forged))
@@ -126,7 +128,7 @@ def test_other_plain_dtypes_come_back(path, dtype):
 
 
 def test_views_that_are_not_contiguous_come_back(path, monkeypatch):
-    monkeypatch.setattr(store, "_CHUNK_BYTES", 64)  # many chunks
+    monkeypatch.setattr(_writing, "_CHUNK_BYTES", 64)  # many chunks
     base = np.arange(2 * 30 * 40).reshape(2, 30, 40)
     views = {
         "reversed": base[::-1, ::-1],
@@ -479,7 +481,7 @@ def test_processes_publish_while_another_reads(path):
 
 def test_a_reader_whose_version_is_swept_takes_the_next(path, monkeypatch):
     save(path, 1)
-    open_version = store._open_version
+    open_version = _reading._open_version
     opened = []
 
     def slow(folder, version, *, full):
@@ -488,21 +490,21 @@ def test_a_reader_whose_version_is_swept_takes_the_next(path, monkeypatch):
             save(path, 1 + len(opened), keep=0)
         return open_version(folder, version, full=full)
 
-    monkeypatch.setattr(store, "_open_version", slow)
+    monkeypatch.setattr(_reading, "_open_version", slow)
     assert generation_of(store.open_artifact(path)) == 3
     assert len(set(opened)) == 3
 
 
 def test_a_reader_gives_up_in_the_end(path, monkeypatch):
     save(path, 1)
-    open_version = store._open_version
+    open_version = _reading._open_version
 
     def slow(folder, version, *, full):
         save(path, 2, keep=0)
         return open_version(folder, version, full=full)
 
-    monkeypatch.setattr(store, "_open_version", slow)
-    monkeypatch.setattr(store, "_ATTEMPTS", 3)
+    monkeypatch.setattr(_reading, "_open_version", slow)
+    monkeypatch.setattr(_reading, "_ATTEMPTS", 3)
     expected = (
         f"{path} was replaced 3 times while it was being opened: expected a version to stay for as long as "
         "opening it takes. Hint: save less often, or keep more versions."
@@ -517,13 +519,13 @@ def test_without_locks_old_versions_are_swept_but_nothing_that_may_be_in_use(
     path, monkeypatch, caplog, without
 ):
     if without == "module":
-        monkeypatch.setattr(store, "fcntl", None)
+        monkeypatch.setattr(_writing, "fcntl", None)
     else:
 
         def refuse(*_):
             raise OSError(37, "No locks available")
 
-        monkeypatch.setattr(store.fcntl, "flock", refuse)
+        monkeypatch.setattr(_writing.fcntl, "flock", refuse)
     first = save(path, 1)
     at_work = path / "versions" / ".new-0123456789abcdef"
     at_work.mkdir()
