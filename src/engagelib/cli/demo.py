@@ -1,0 +1,118 @@
+"""The command `demo`: the whole way on a real shop's log, from the report to two customers' suggestions."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from engagelib.cli._show import fitted, stage, suggestions
+
+if TYPE_CHECKING:
+    from engagelib.events import EventLog
+    from engagelib.tables import Cell
+    from engagelib.vocabulary import Id
+
+_TEST_DAYS: Final = 28
+_K: Final = 5
+_N_NEWEST: Final = 6
+_FEW_ORDERS, _MANY_ORDERS = 3, 12
+_INDENT: Final = "   "
+
+_NEXT = """\
+Next, with a log of your own (a CSV or Parquet file with at least customer_id and item_id):
+
+   engagelib report LOG                                  what is in it, and which rows are bad
+   engagelib fit LOG --out shop.engage                   learn from it
+   engagelib recommend shop.engage --customer ID -x      one customer, with reasons
+   engagelib recommend shop.engage --all --out lists     every customer, as Parquet files
+
+`engagelib COMMAND --help` says more; --columns customer_id=NAME tells it your names of columns."""
+
+
+@click.command()
+@click.option("--save", type=click.Path(path_type=Path), metavar="MODEL",
+    help="Also save the model, to try the other commands on.")  # fmt: skip
+def demo(save: Path | None) -> None:
+    """Report, evaluate, fit and recommend on the log of a real shop that comes with the library.
+
+    The log is a year of a British gift shop (UCI Online Retail). It takes less than a minute.
+    """
+    from engagelib.datasets import load_online_retail
+    from engagelib.demo import last_to_order
+    from engagelib.recommender import Recommender
+
+    _head("1. The log: a year of a British online gift shop, bundled with the library")
+    with stage("Reading"):
+        log = load_online_retail()
+    click.echo(fitted(log.report()))
+
+    _head(f"2. The check: learn from all but the last {_TEST_DAYS} days, then see what was bought in these")
+    click.echo(_checked(log))
+
+    _head("3. The answers: learned from the whole log, for two customers")
+    with stage("Fitting"):
+        recommender = Recommender().fit(log)
+    for n_orders in (_FEW_ORDERS, _MANY_ORDERS):
+        customer, n_alike = last_to_order(log, n_orders)
+        click.echo(
+            f"Customer {customer}: of the {n_alike:,} customers with {n_orders} orders, the last to order\n"
+        )
+        click.echo(_indented(_history(log, customer)))
+        found = recommender.recommend(customer, k=_K, explain=True)
+        click.echo(f"\n{_INDENT}What to show next, and why:")
+        click.echo(_indented(suggestions(found, explain=True)) + "\n")
+
+    if save is not None:
+        version = recommender.save(save)
+        click.echo(f"Saved as version {version} of {save}\n")
+    click.echo(_NEXT)
+
+
+def _checked(log: "EventLog") -> str:
+    """Compare the default with popularity on the end of the log."""
+    from engagelib.evaluation import compare
+    from engagelib.recommender import Recommender
+    from engagelib.splitting import split_by_time
+    from engagelib.tables import text_table
+    from engagelib.times import spell
+
+    split = split_by_time(log, test_days=_TEST_DAYS)
+    assert split.cut is not None  # it is a split by time
+    click.echo(
+        f"Learning from {len(split.train):,} events before {spell(split.cut)}, "
+        f"testing on the {len(split.test):,} since"
+    )
+    candidates = {"popularity": Recommender("popularity"), "default": Recommender()}
+    for name, recommender in candidates.items():
+        with stage(f"Fitting {name}"):
+            recommender.fit(split.train)
+    with stage("Asking both for 10 items for each customer"):
+        found = compare(candidates, split, k=10, names=("recall", "ndcg", "coverage"))
+    measures = next(iter(found.rows.values())).metrics
+    rows: list[tuple[Cell, ...]] = [(name, *row.metrics.values()) for name, row in found.rows.items()]
+    table = text_table(("recommender", *measures), rows)
+    default = found.rows["default"]
+    return (
+        f"{table}\n"
+        f"{found.n_customers:,} customers judged, each by the items bought since that were new to them.\n"
+        f"ndcg@10, default minus popularity: {default.difference:+.4f} "
+        f"(95% interval {default.low:+.4f} to {default.high:+.4f})"
+    )
+
+
+def _history(log: "EventLog", customer: "Id") -> str:
+    from engagelib.demo import bought_last
+    from engagelib.tables import text_table
+
+    rows, n_more = bought_last(log, customer, _N_NEWEST)
+    return f"Bought last:\n{text_table(('', '', ''), rows)}" + (
+        f"\nand {n_more:,} more items" if n_more else ""
+    )
+
+
+def _head(text: str) -> None:
+    click.secho(f"\n{text}\n", bold=True)
+
+
+def _indented(text: str) -> str:
+    return "\n".join(_INDENT + line for line in text.splitlines())

@@ -1,0 +1,108 @@
+"""`report` and `fit`: a log under other names, bad rows, the clock, and a model at the end."""
+
+import re
+from datetime import UTC, datetime
+
+import pyarrow.parquet as pq
+import pytest
+from cli_cases import CSV, NAMES, real, run, titles, write_log
+from pyarrow import csv
+
+import engagelib as eg
+
+
+@pytest.fixture
+def log(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text(CSV)
+    return path
+
+
+def test_report_reads_other_names_and_says_what_is_in_it(log):
+    shown = run("report", log, *NAMES).stdout
+    for line in (
+        r"rows read +7",
+        r"customers +3",
+        r"items +4",
+        r"event type purchase +6",
+        r"event type view +1",
+    ):
+        assert re.search(line, shown), line
+    assert "2024-01-01 10:00 to 2024-01-06 10:00 UTC" in shown
+
+
+def test_the_clock_is_printed_and_can_be_set(log):
+    first = run("report", log, *NAMES).stdout.splitlines()[0]
+    now = datetime.now(UTC)
+    moment = re.fullmatch(r"Now: (.*) UTC \(the clock's time\); later events are bad rows", first)
+    assert abs((datetime.fromisoformat(moment[1] + "+00:00") - now).total_seconds()) < 120
+    shown = run("report", log, *NAMES, "--at", "2024-01-05").stdout
+    assert shown.startswith("Now: 2024-01-05 00:00 UTC (--at); later events are bad rows\n")
+    assert re.search(r"rows set aside +2", shown)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "csv"])
+def test_rejected_rows_are_written_with_their_reasons(log, tmp_path, suffix):
+    log.write_text(CSV + ",sofa,bought,2024-01-07T10:00\n4,sofa,bought,2924-01-07T10:00\n")
+    out = tmp_path / f"rejected.{suffix}"
+    shown = run("report", log, *NAMES, "--rejected", out).stdout
+    assert f"2 rejected rows written to {out}\n" in shown
+    rejected = (pq.read_table if suffix == "parquet" else csv.read_csv)(out)
+    assert rejected["row"].to_pylist() == [7, 8]
+    assert rejected["reason"].to_pylist() == [
+        "customer_id: null, without a session_id or order_id",
+        "timestamp: outside the years 1990 to 2200",
+    ]
+    assert rejected["item_id"].to_pylist() == ["sofa", "sofa"]
+
+
+def test_report_sets_bad_rows_aside_and_fit_stops_unless_told_otherwise(log, tmp_path):
+    log.write_text(CSV + ",sofa,bought,2024-01-07T10:00\n")
+    assert re.search(r"rows set aside +1", run("report", log, *NAMES).stdout)
+    run("report", log, *NAMES, "--on-bad", "raise", exit_code=1)
+    run("fit", log, *NAMES, "-o", tmp_path / "model", exit_code=1)
+    shown = run("fit", log, *NAMES, "-o", tmp_path / "model", "--on-bad", "quarantine").stdout
+    assert "7 events of 3 customers and 4 items; 1 rows set aside" in shown
+
+
+def test_fit_saves_what_the_library_fits(tmp_path):
+    log = write_log(tmp_path / "log.parquet")
+    (tmp_path / "items.csv").write_text(
+        "item_id,title\n" + "".join(f"{row['item_id']},{row['title']}\n" for row in titles())
+    )
+    out = tmp_path / "deep" / "shop.engage"
+    shown = run("fit", log, "--items", tmp_path / "items.csv", "--out", out).stdout
+    assert "12 events of 5 customers and 6 items; 0 rows set aside" in shown
+    loaded = eg.load(out)
+    assert shown.endswith(f"Saved as version {loaded.model_version_} of {out}\n")
+    assert str(loaded.summary()) in shown
+    straight = eg.Recommender().fit(eg.EventLog.read(log, items=titles()))
+    assert loaded.recommend("c-2").to_records() == straight.recommend("c-2").to_records()
+    assert loaded.recommend("c-2")[0].title.startswith("Thing ")
+
+
+def test_models_and_locations_are_passed_on(tmp_path):
+    log, out = write_log(tmp_path / "log.parquet"), tmp_path / "model"
+    run("fit", log, "-o", out, "-m", "item_knn", "-m", "popularity", "--popular-by", "location")
+    loaded = eg.load(out)
+    assert [model.name for model in loaded.models_] == ["item_knn", "popularity"]
+    assert tuple(loaded.popular_by) == ("location",)
+    run("fit", log, "-o", out, "-m", "popularity")
+    assert [model.name for model in eg.load(out).models_] == ["popularity"]
+
+
+def test_fit_in_a_process_of_its_own_is_silent_on_stderr(log, tmp_path):
+    done = real("fit", log, *NAMES, "-o", tmp_path / "model")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "Saved as version 000001-" in done.stdout
+
+
+def test_a_log_without_times_has_nothing_to_compare_with_the_clock(tmp_path):
+    log = write_log(tmp_path / "log.parquet")
+    for options, note in (
+        ((), ""),
+        (("--at", "2024-01-01"), "Note: --at changes nothing: this log has no times.\n"),
+    ):
+        result = run("report", log, *options)
+        assert re.search(r"rows kept +12", result.stdout)
+        assert result.stderr == note
