@@ -1,0 +1,1 @@
+"""Measurements of engagelib; each module is run by `python -m benchmarks.NAME`."""

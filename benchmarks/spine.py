@@ -1,0 +1,218 @@
+"""The figures of docs/figures.md: reading a log, looking an id up, opening a model, answering, the demo.
+
+`python -m benchmarks.spine [--events N] [--json FILE]`. Each measurement runs in a process of its own, on
+data made by the library. CPU time comes first, since other work on the machine disturbs it least.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+
+_TASKS: dict[str, Callable[[Path, int], dict[str, float]]] = {}
+
+
+def task(function: Callable[[Path, int], dict[str, float]]) -> Callable[[Path, int], dict[str, float]]:
+    """Register a measurement under its name."""
+    _TASKS[function.__name__] = function
+    return function
+
+
+class Watch:
+    """CPU and wall time of a block, and how far memory rose above what it was before."""
+
+    def __enter__(self) -> "Watch":
+        self._process = psutil.Process()
+        self._before = self._peak = self._process.memory_info().rss
+        self._running = True
+        self._sampler = threading.Thread(target=self._sample, daemon=True)
+        self._sampler.start()
+        self._cpu, self._wall = time.process_time(), time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.cpu_s, self.wall_s = time.process_time() - self._cpu, time.perf_counter() - self._wall
+        self._running = False
+        self._sampler.join()
+        self.gib_above = (self._peak - self._before) / 2**30
+
+    def _sample(self) -> None:
+        while self._running:
+            self._peak = max(self._peak, self._process.memory_info().rss)
+            time.sleep(0.01)
+
+
+def per_call_us(call: Callable[[Any], object], arguments: list[Any]) -> dict[str, float]:
+    """Median and 99th percentile of a call's wall time in microseconds, and its mean CPU time."""
+    for argument in arguments[:50]:
+        call(argument)
+    walls = []
+    cpu = time.process_time()
+    for argument in arguments:
+        begin = time.perf_counter()
+        call(argument)
+        walls.append(time.perf_counter() - begin)
+    cpu = time.process_time() - cpu
+    median, p99 = np.percentile(walls, [50, 99]) * 1e6
+    return {"median_us": float(median), "p99_us": float(p99), "cpu_us": cpu / len(arguments) * 1e6}
+
+
+@task
+def ingest(folder: Path, n_events: int) -> dict[str, float]:
+    """Turn a table of events with string ids into Histories."""
+    import pyarrow.parquet as pq
+
+    from engagelib import EventLog, Histories
+
+    table = pq.read_table(folder / "events.parquet")
+    with Watch() as watch:
+        log = EventLog.from_frame(table)
+        histories = Histories.from_log(log)
+    with Watch() as drawing:
+        histories.matrix(half_life_days=60)
+    return {
+        "rows": len(table),
+        "input_gib": table.nbytes / 2**30,
+        "cpu_s": watch.cpu_s,
+        "wall_s": watch.wall_s,
+        "gib_above_input": watch.gib_above,
+        "matrix_cpu_s": drawing.cpu_s,
+    }
+
+
+@task
+def lookup(folder: Path, n_events: int) -> dict[str, float]:
+    """Find single ids among as many string ids as there are events."""
+    import pyarrow as pa
+
+    from engagelib import Vocabulary
+
+    digits = pa.array(np.arange(0, 3 * n_events, 3)).cast(pa.string())
+    ids = pa.compute.binary_join_element_wise("customer-", digits, "")
+    with Watch() as watch:
+        vocabulary = Vocabulary.from_values(ids)
+    asked = vocabulary.ids(np.random.default_rng(0).integers(0, len(vocabulary), 20_000).tolist())
+    return {"ids": len(vocabulary), "build_cpu_s": watch.cpu_s, **per_call_us(vocabulary.find, asked)}
+
+
+@task
+def open_model(folder: Path, n_events: int) -> dict[str, float]:
+    """Open an artifact of a gigabyte."""
+    from engagelib import store
+
+    path = folder / "large.engage"
+    arrays = {f"part_{place}": np.zeros(2**21, np.float64) for place in range(60)}
+    store.publish(path, "benchmark", arrays, {})
+    return {"gib": 60 * 2**24 / 2**30, **per_call_us(lambda _: store.open_artifact(path), [None] * 100)}
+
+
+@task
+def first_answer(folder: Path, n_events: int) -> dict[str, float]:
+    """Import the library, open the bundled shop's model and answer once, in a new process."""
+    from engagelib import Recommender
+    from engagelib.datasets import load_online_retail
+
+    Recommender().fit(load_online_retail()).save(folder / "shop.engage")
+    code = (
+        "import time, engagelib; "
+        f"engagelib.load({str(folder / 'shop.engage')!r}).recommend(12583); "
+        "print(time.process_time())"
+    )
+    runs = [float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(5)]
+    return {"cpu_s": float(np.median(runs))}
+
+
+@task
+def answer(folder: Path, n_events: int) -> dict[str, float]:
+    """Answer for single customers and for all of the bundled shop, on the reference implementation."""
+    from engagelib import Recommender
+    from engagelib.datasets import load_online_retail
+
+    log = load_online_retail()
+    with Watch() as fitting:
+        recommender = Recommender().fit(log)
+    customers = list(recommender.customers_)
+    with Watch() as everyone:
+        recommender.recommend_many()
+    return {
+        "fit_cpu_s": fitting.cpu_s,
+        "customers_per_cpu_s": len(customers) / everyone.cpu_s,
+        **per_call_us(recommender.recommend, customers[:2000]),
+    }
+
+
+@task
+def demo(folder: Path, n_events: int) -> dict[str, float]:
+    """Run `engagelib demo` as a user would."""
+    before, begin = os.times(), time.perf_counter()
+    subprocess.run([sys.executable, "-m", "engagelib.cli", "demo"], check=True, capture_output=True)
+    after = os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    return {"wall_s": time.perf_counter() - begin, "cpu_s": cpu}
+
+
+def make_events(folder: Path, n_events: int) -> None:
+    """Write a synthetic log with string ids."""
+    import pyarrow.parquet as pq
+
+    from engagelib.datasets import make_shop_tables
+
+    n_customers, n_items = max(n_events // 50, 10), max(n_events // 200, 10)
+    events = make_shop_tables(n_customers, n_items, n_events, rng=0)[0]
+    columns = ["customer_id", "item_id", "event_type", "timestamp", "session_id"]
+    pq.write_table(events.select(columns), folder / "events.parquet")
+
+
+def versions() -> dict[str, str]:
+    """Say what was measured on what."""
+    from importlib.metadata import version
+
+    names = ("engagelib", "numpy", "scipy", "pyarrow")
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in names},
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {load}",
+    }
+
+
+def main() -> None:
+    """Run every measurement, or one of them in this process."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--events", type=int, default=10_000_000, help="rows of the log to read")
+    parser.add_argument("--json", type=Path, help="write the figures to this file too")
+    parser.add_argument("--task", choices=sorted(_TASKS), help=argparse.SUPPRESS)
+    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.task:
+        print(json.dumps(_TASKS[options.task](options.folder, options.events)))
+        return
+    figures: dict[str, Any] = {"versions": versions()}
+    print("  ".join(f"{name} {value}" for name, value in figures["versions"].items()))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        make_events(folder, options.events)
+        for chosen, function in _TASKS.items():
+            command = [sys.executable, "-m", "benchmarks.spine", "--task", chosen, "--folder", name]
+            output = subprocess.check_output([*command, "--events", str(options.events)])
+            figures[chosen] = json.loads(output)
+            print(f"\n{chosen}: {(function.__doc__ or '').splitlines()[0]}")
+            for key, value in figures[chosen].items():
+                print(f"  {key:<20} {value:>14,.3f}")
+    if options.json:
+        options.json.write_text(json.dumps(figures, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
