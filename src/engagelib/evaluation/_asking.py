@@ -1,0 +1,173 @@
+"""Asking: what recommenders are judged by, checked once, and the lists that they answer with."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, Self
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from engagelib import errors
+from engagelib.events import EventLog
+from engagelib.histories import Histories
+from engagelib.metrics import coverage, ranking_metrics
+from engagelib.recommender import Recommender
+from engagelib.request import ExcludeSeen, Request, check_count
+from engagelib.splitting import Split, check_not_fitted_on
+from engagelib.tables import Table
+from engagelib.times import to_datetime
+
+_BLOCK: Final = 16_384
+"""Customers asked for at once: enough to keep a batch busy, few enough to keep their ids small."""
+
+
+class Shown:
+    """Something found that shows itself as a table."""
+
+    def to_records(self) -> list[dict[str, Any]]:
+        """Return the rows of the table as mappings, of built-in types alone."""
+        return self._table().to_records()
+
+    def __str__(self) -> str:
+        return str(self._table())
+
+    def _repr_html_(self) -> str:
+        return self._table()._repr_html_()
+
+    def _table(self) -> Table:
+        raise AssertionError("a subclass makes its table")  # pragma: no cover
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked of each recommender; `at` is when, in microseconds: None is after its newest event."""
+
+    test: EventLog
+    ks: tuple[int, ...]
+    events: tuple[str, ...]
+    exclude_seen: ExcludeSeen
+    repeat: bool | None
+    at: int | None
+
+    @classmethod
+    def check(
+        cls, split: Split | EventLog, k: Any, events: Any, exclude_seen: ExcludeSeen, repeat: bool | None
+    ) -> Self:
+        test = split.test if isinstance(split, Split) else split
+        if not len(test):
+            raise errors.empty_side("testing", "the test log", "it is empty")
+        ks = tuple(dict.fromkeys(check_count(cut, "k") for cut in (k if isinstance(k, Sequence) else (k,))))
+        if not ks:
+            raise errors.bad_argument("k", k, "an integer of at least 1, or several")
+        if isinstance(events, str) or not events:
+            hint = f"one type is events=({events!r},)." if events else ""
+            raise errors.bad_argument("events", events, "a sequence of event types", hint)
+        if isinstance(split, Split):
+            at = split.cut
+        else:
+            at = int(test.columns["time"].min()) if test.time_kind == "timestamp" else None
+        return cls(test, ks, tuple(events), exclude_seen, repeat, at)
+
+
+def prepare(recommender: Recommender, split: Split | EventLog, name: str) -> None:
+    """Fit a recommender that is not fitted; refuse one that knows what it is to be tested on."""
+    if not isinstance(recommender, Recommender):
+        raise errors.bad_argument(name, type(recommender).__name__, "a Recommender")
+    if not hasattr(recommender, "histories_"):
+        if not isinstance(split, Split):
+            raise errors.no_split_to_fit_on()
+        recommender.fit(split.train)
+    histories, test = recommender.histories_, split.test if isinstance(split, Split) else split
+    for column, ours, theirs in (
+        ("customer_id", histories.customers, test.customers),
+        ("item_id", histories.items, test.items),
+    ):
+        if len(ours) and len(theirs) and ours.kind != theirs.kind:
+            raise errors.other_id_type(column, theirs.kind, ours.kind, "the test log")
+    check_not_fitted_on(histories, split)
+
+
+def relevant_items(asked: Question, before: Histories) -> csr_array:
+    """Return what each customer of the test log had to find, shape (n_customers, n_items) of that log."""
+    test = asked.test
+    shape = (test.n_customers, test.n_items)
+    customer, item = test.columns["customer_id"], test.columns["item_id"]
+    types = [code for code, name in enumerate(test.vocabularies["event_type"]) if name in asked.events]
+    wanted = (customer >= 0) & (item >= 0) & np.isin(test.columns["event_type"], types)
+    wanted &= np.append(test.item_for_sale(), False)[item]
+    customer, item = customer[wanted].astype(np.int64), item[wanted]
+    # Only what a list may hold can be found: the very rule by which lists leave out what was met before.
+    rule = Request.check(
+        before, np.ones(before.n_items, bool), k=1, at=None, location=None, exclude=(), candidates=None,
+        exclude_seen=asked.exclude_seen, repeat=asked.repeat, fill=False, on_unknown="popular",
+    )  # fmt: skip
+    met = rule.excluded(before.take(before.customers.indices(test.customers)))
+    cells = np.unique(customer * shape[1] + item)
+    if met is not None:
+        place = test.items.indices(before.items)[met.indices]
+        rows = np.repeat(np.arange(shape[0]), np.diff(met.indptr))
+        cells = np.setdiff1d(cells, (rows * shape[1] + place)[place >= 0], assume_unique=True)
+    rows, columns = np.divmod(cells, max(shape[1], 1))
+    return csr_array((np.ones(len(cells), np.float32), (rows, columns)), shape=shape)
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The lists of some customers and what each should have held, by the recommender's item indices."""
+
+    lists: np.ndarray
+    relevant: csr_array
+    showable: np.ndarray
+
+    @classmethod
+    def ask(cls, recommender: Recommender, asked: Question, relevant: csr_array, rows: np.ndarray) -> Self:
+        """Have the lists made. Items that the recommender does not know get columns behind its own, where
+        no list can hit them.
+        """
+        n_items, longest = len(recommender.items_), max(asked.ks)
+        at = None if asked.at is None else to_datetime(asked.at)
+        lists = np.empty((len(rows), longest), np.int32)
+        for start in range(0, len(rows), _BLOCK):
+            part = slice(start, start + _BLOCK)
+            ids = asked.test.customers.ids(rows[part].tolist())
+            lists[part] = recommender.recommend_many(
+                ids, k=longest, at=at, exclude_seen=asked.exclude_seen, repeat=asked.repeat
+            ).item_index
+        place = recommender.items_.indices(asked.test.items).astype(np.int64)
+        showable = np.append(recommender.for_sale_, True)[place]
+        place = np.where(place >= 0, place, n_items + np.arange(len(place)))
+        theirs = relevant[rows]
+        keep = showable[theirs.indices]
+        indptr = np.append(0, np.cumsum(keep))[theirs.indptr]
+        parts = (theirs.data[keep], place[theirs.indices[keep]], indptr)
+        shape = (len(rows), n_items + len(place))
+        return cls(lists, csr_array(parts, shape=shape), recommender.for_sale_)
+
+    def means(self, ks: tuple[int, ...], names: tuple[str, ...], rows: np.ndarray) -> dict[str, float]:
+        """Average over rows of a mask; coverage is over all lists, and of the items for sale alone."""
+        means = ranking_metrics(self.lists[rows], self.relevant[rows], ks, names=names)
+        if "coverage" in names:
+            among_showable = np.where(self.showable, np.cumsum(self.showable) - 1, -1)
+            lists = np.append(among_showable, -1)[self.lists]
+            for k in ks:
+                means[f"coverage@{k}"] = coverage(lists, int(self.showable.sum()), k)
+        return means
+
+
+def nothing_to_find(asked: Question, n_customers: int) -> errors.NotEnoughDataError:
+    found = [str(name) for name in asked.test.vocabularies["event_type"]]
+    return errors.nothing_to_find(n_customers, asked.events, found)
+
+
+def checked_names(names: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of metrics; no list at all is enough to have them checked."""
+    ranking_metrics(np.empty((0, 1), np.int64), csr_array((0, 1)), names=names)
+    return tuple(dict.fromkeys(names))
+
+
+def counted(n_customers: int) -> str:
+    return f"{n_customers:,} {'customer' if n_customers == 1 else 'customers'}"
+
+
+def spell_settings(events: tuple[str, ...], exclude_seen: str, repeat: bool | None) -> str:
+    return f"events={events!r}, exclude_seen={exclude_seen!r}, repeat={repeat!r}"
