@@ -10,8 +10,8 @@ from engagelib.models import Model
 from engagelib.recommendations import Reason
 from engagelib.vocabulary import Id
 
-Named = Callable[[int], tuple[Id, str | None]]
-"""Gives an item's id and title for its index."""
+Named = Callable[[Sequence[int]], list[tuple[Id, str | None]]]
+"""Gives the ids and titles of items for their indices."""
 
 _FILLED = (Reason("popular", None, None, 0.0),)
 
@@ -31,7 +31,7 @@ def explain_list(
     Parameters
     ----------
     models, scales
-        The models, and what the score of each was multiplied by, shape (n_models,).
+        The models, and what the score of each was multiplied by, shape (n_models, n).
     history
         The one history that was read.
     item_index
@@ -49,30 +49,36 @@ def explain_list(
     For each item its reasons, the largest contribution first; they sum to its score. An item that only fills
     the list has the one reason "popular".
     """
-    other, whole = history.n_items, history.n_items + 1
-    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    for place, (model, scale) in enumerate(zip(models, scales, strict=True)):
+    kinds = list(dict.fromkeys(model.reason_kind for model in models))
+    other, whole = history.n_items, history.n_items + 1  # in place of an item
+    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]] = []
+    for model, scale in zip(models, scales, strict=True):
         found = model.contributions(history, item_index, at=at)
         if found is not None:
+            listed, value = found.listed, found.value
             because = np.where(showable[found.item_index], found.item_index, other)
-            parts.append((found.listed, because, found.value * scale))
         else:
-            score = model.score_pairs(history, item_index[None, :], at=at)[0]
-            parts.append((np.arange(len(item_index)), np.full(len(item_index), whole + place), score * scale))
-    listed, because, value = (np.concatenate(column) for column in zip(*parts, strict=True))
-    span = whole + len(models)
-    cells, cell = np.unique(listed * span + because, return_inverse=True)
+            listed, because = np.arange(len(item_index)), np.full(len(item_index), whole)
+            value = model.score_pairs(history, item_index[None, :], at=at)[0]
+        kind = np.where(because == other, 0, kinds.index(model.reason_kind))
+        parts.append((listed, because, kind, value * scale[listed]))
+    listed, because, kind, value = (np.concatenate(column) for column in zip(*parts, strict=True))
+    shape = (len(item_index), len(kinds), history.n_items + 2)
+    cells, cell = np.unique(np.ravel_multi_index((listed, kind, because), shape), return_inverse=True)
     total = np.bincount(cell, value, minlength=len(cells))
     cells, total = cells[total != 0], total[total != 0]
-    place, because = np.divmod(cells, span)
-    order = np.lexsort((because, -total, place))
+    listed, kind, because = np.unravel_index(cells, shape)
+    order = np.lexsort((because, -total, listed))
+    spoken = np.unique(because[because < other]).tolist()
+    names = dict(zip(spoken, named(spoken), strict=True))
 
-    def reason(because: int, contribution: float) -> Reason:
-        if because < other:
-            return Reason(models[0].reason_kind, *named(because), contribution)
-        kind = "other_items" if because == other else models[because - whole].reason_kind
-        return Reason(kind, None, None, contribution)
+    def reason(kind: int, because: int, contribution: float) -> Reason:
+        if because == other:
+            return Reason("other_items", None, None, contribution)
+        item_id, title = names.get(because, (None, None))
+        return Reason(kinds[kind], item_id, title, contribution)
 
-    reasons = list(map(reason, because[order].tolist(), total[order].tolist()))
-    starts = np.searchsorted(place, np.arange(len(item_index) + 1)).tolist()
+    columns = (kind[order].tolist(), because[order].tolist(), total[order].tolist())
+    reasons = list(map(reason, *columns))
+    starts = np.searchsorted(listed, np.arange(len(item_index) + 1)).tolist()
     return [tuple(reasons[start:stop]) or _FILLED for start, stop in pairwise(starts)]

@@ -22,6 +22,7 @@ Seen = Literal["purchased", "any"]
 RowsBy = Literal["customer", "session", "order", "channel", "location"]
 
 _NUMBERS: Final = ("quantity", "value", "rating")
+_HEAVIEST: Final = 1e30  # sums of so many as any log holds stay finite in float32
 _CODES: Final = {"channel": "channel", "location": "location", "order": "order_id", "session": "session_id"}
 
 
@@ -118,9 +119,10 @@ class Histories:
             f"them customers, and {self.n_items:,} items, time_kind={self.time_kind!r})"
         )
 
-    def type_codes(self, *names: str) -> np.ndarray:
-        """Return the codes of those of the named event types that occur."""
-        return np.array([code for code, name in enumerate(self.event_types) if name in names], np.int16)
+    def of_type(self, *names: str) -> np.ndarray:
+        """Say of each event whether its type is one of these, bool."""
+        is_named = np.array([name in names for name in self.event_types], bool)
+        return np.asarray(is_named[self.event_type])
 
     def rows(self) -> np.ndarray:
         """Return the row of each event, int64."""
@@ -134,9 +136,18 @@ class Histories:
     def take(self, rows: np.ndarray) -> "Histories":
         """Return these rows, in this order; a row of -1 is an empty history."""
         rows = np.asarray(rows, np.int64)
+        if len(rows) == 1 and rows[0] >= 0:
+            return self.block(int(rows[0]), int(rows[0]) + 1)
         starts = np.where(rows >= 0, self.indptr[rows], 0)
         lengths = np.where(rows >= 0, self.indptr[rows + 1] - starts, 0)
         return self._with_events(np.append(0, np.cumsum(lengths)), gather(starts, lengths))
+
+    def until(self, at: int) -> "Histories":
+        """Return every row without its events after `at`; a set has no times, and stays whole."""
+        if self.time is None or not (late := self.time > at).any():
+            return self
+        kept = np.flatnonzero(~late)
+        return self._with_events(np.searchsorted(kept, self.indptr), kept)
 
     def followed_by(self, item_index: np.ndarray, event_type: str, at: int | None) -> "Histories":
         """Append the same newest events to every row.
@@ -148,7 +159,8 @@ class Histories:
         event_type
             The type of all of them.
         at
-            Their time; where a row has later events, or without timestamps, one step after its newest.
+            Their time; None is the newest moment of the log. Where a row has later events they share the
+            time of its newest. Positions count on from the newest of the row.
         """
         n_new, n_rows = len(item_index), self.n_histories
         if not n_new or not n_rows:
@@ -195,8 +207,8 @@ class Histories:
         Parameters
         ----------
         event_weights
-            Confidence of one event by its type, at least 0; types not named count 0. `EVENT_WEIGHTS` where
-            None. A purchase that was returned since counts 0, one returned in part counts in part.
+            Confidence of one event by its type, from 0 to 1e30; types not named count 0. None stands for
+            `EVENT_WEIGHTS`. A purchase that was returned since counts 0, one returned in part counts in part.
         half_life_days
             Age in days after which an event counts half, above 0; None keeps all events equal.
         half_life_steps
@@ -215,31 +227,34 @@ class Histories:
         Raises
         ------
         ArgumentError
-            If a weight is negative or not finite, or a half-life is not above 0.
+            If a weight is not from 0 to 1e30, or a half-life is not above 0.
         NotEnoughDataError
             If the log lacks what was asked for: times for `half_life_days`, an order for `half_life_steps`,
             the column for `by`.
         """
         self._check_drawing(half_life_days, half_life_steps, by)
         per_type = _weights_of(self.event_types, event_weights)
-        weight = per_type[self.event_type]
-        rows = self.rows() if by == "customer" else self.codes[by].astype(np.int64)
+        history = self.rows()
+        rows = history if by == "customer" else self.codes[by].astype(np.int64)
         n_rows = self.n_histories if by == "customer" else len(self.tables[by])
-        keep = (self.item_index >= 0) & (weight > 0) & (rows >= 0)
+        keep = (self.item_index >= 0) & (per_type > 0)[self.event_type] & (rows >= 0)
         if at is not None and self.time is not None:
             keep &= self.time <= at
-        if (kept_shares := self._kept_shares(at)) is not None:
-            weight = weight * kept_shares
-            keep &= weight > 0
+        if (shares := self._kept_shares(history, at)) is not None:
+            keep &= shares > 0
         kept = np.flatnonzero(keep)
+        weight = per_type[self.event_type[kept]]
+        if shares is not None:
+            weight *= shares[kept]
         if half_life_days is not None and np.isfinite(half_life_days):
             now = at if at is not None else self.newest
             assert self.time is not None  # checked above
             assert now is not None
-            weight = weight * np.exp2((self.time - now) / (DAY * half_life_days))
+            weight *= np.exp2((self.time[kept] - now) / (DAY * half_life_days))
         if half_life_steps is not None and np.isfinite(half_life_steps):
-            weight[kept] = weight[kept] * np.exp2(-self._steps_back(kept) / half_life_steps)
-        return _sum_cells(rows[kept], self.item_index[kept], weight[kept], (n_rows, self.n_items))
+            assert self.time is not None  # checked above
+            weight *= np.exp2(-_steps_back(history[kept], self.time[kept]) / half_life_steps)
+        return _sum_cells(rows[kept], self.item_index[kept], weight, (n_rows, self.n_items))
 
     def seen(self, which: Seen, *, at: int | None = None) -> csr_array:
         """Return which items each history met, as a matrix of ones of shape (n_histories, n_items).
@@ -249,7 +264,7 @@ class Histories:
         """
         keep = self.item_index >= 0
         if which == "purchased" and len(self.event_types) > 1:
-            keep &= np.isin(self.event_type, self.type_codes("purchase", "return"))
+            keep &= self.of_type("purchase", "return")
         if at is not None and self.time is not None:
             keep &= self.time <= at
         kept = np.flatnonzero(keep)
@@ -313,30 +328,18 @@ class Histories:
             codes={name: values[index] for name, values in self.codes.items()},
         )
 
-    def _kept_shares(self, at: int | None) -> np.ndarray | None:
+    def _kept_shares(self, history: np.ndarray, at: int | None) -> np.ndarray | None:
         """Return the share of each event that was not returned up to `at`, None where nothing was."""
-        returns = self.type_codes("return")
-        if not len(returns) or not (self.event_type == returns[0]).any():
+        if "return" not in self.event_types or not (returned := self.of_type("return")).any():
             return None
-        moves = np.isin(self.event_type, self.type_codes("purchase", "return")) & (self.item_index >= 0)
+        moves = (returned | self.of_type("purchase")) & (self.item_index >= 0)
         if at is not None and self.time is not None:
             moves &= self.time <= at
         place = np.flatnonzero(moves)
         quantity = self.numbers["quantity"][place] if "quantity" in self.numbers else np.ones(len(place))
-        is_return = self.event_type[place] == returns[0]
         shares = np.ones(self.n_events)
-        shares[place], _ = match_returns(self.rows()[place], self.item_index[place], is_return, quantity)
+        shares[place], _ = match_returns(history[place], self.item_index[place], returned[place], quantity)
         return shares
-
-    def _steps_back(self, kept: np.ndarray) -> np.ndarray:
-        """Count for each kept event the distinct later moments among the kept events of its history."""
-        assert self.time is not None  # checked by the caller
-        rows, time = self.rows()[kept], self.time[kept]
-        if not len(kept):
-            return np.zeros(0)
-        moves = np.append(0, np.cumsum((rows[1:] != rows[:-1]) | (time[1:] != time[:-1])))
-        last_of_row = np.searchsorted(rows, rows, side="right") - 1
-        return np.asarray(moves[last_of_row] - moves)
 
     def _check_drawing(self, half_life_days: float | None, half_life_steps: float | None, by: str) -> None:
         for name, value in (("half_life_days", half_life_days), ("half_life_steps", half_life_steps)):
@@ -352,12 +355,21 @@ class Histories:
             raise errors.needs_column(f'by="{by}"', _CODES[by])
 
 
+def _steps_back(history: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """Count for each event the distinct later moments of its history; the events come by history and time."""
+    if not len(history):
+        return np.zeros(0)
+    moves = np.append(0, np.cumsum((history[1:] != history[:-1]) | (time[1:] != time[:-1])))
+    last_of_row = np.searchsorted(history, history, side="right") - 1
+    return np.asarray(moves[last_of_row] - moves)
+
+
 def _weights_of(event_types: tuple[str, ...], event_weights: Mapping[str, float] | None) -> np.ndarray:
     weights = EVENT_WEIGHTS if event_weights is None else event_weights
     for name, weight in weights.items():
-        if not 0 <= weight < np.inf:
+        if not 0 <= weight <= _HEAVIEST:
             raise errors.bad_argument(
-                "event_weights", dict(weights), f"weights of at least 0; {name!r} has {weight!r}"
+                "event_weights", dict(weights), f"weights from 0 to {_HEAVIEST:g}; {name!r} has {weight!r}"
             )
     return np.array([weights.get(name, 0.0) for name in event_types], np.float64)
 
@@ -371,7 +383,8 @@ def _sum_cells(
     the row within a matrix.
     """
     order = counting_order(columns, shape[1])
-    order = order[counting_order(rows[order], shape[0])]
+    if shape[0] > 1:
+        order = order[counting_order(rows[order], shape[0])]
     rows, columns = rows[order], columns[order]
     new = np.ones(len(order), bool)
     new[1:] = (rows[1:] != rows[:-1]) | (columns[1:] != columns[:-1])
@@ -379,4 +392,6 @@ def _sum_cells(
     sums = np.bincount(cell, values[order]).astype(np.float32)
     cells = csr_array((sums, columns[new], offsets_of(rows[new], shape[0])), shape=shape)
     cells.has_canonical_format = True
+    if not sums.all():  # decayed below what float32 can tell from 0
+        cells.eliminate_zeros()
     return cells

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from engagelib.histories import Histories
 from engagelib.models import Model
 from engagelib.scoring import TopK, ranking_topk
-from engagelib.segments import gather
+from engagelib.segments import counting_order, gather, offsets_of
 
 # Each of several models hands over its best so many, whatever k is, so that a shorter list is a prefix of
 # a longer one.
@@ -72,13 +72,17 @@ def best_lists(
 
 
 def combine(found: Sequence[TopK], k: int, *, n_items: int) -> Lists:
-    """Make one list for each row of those of several models; of one model, its own."""
+    """Make one list for each row of those of several models; of one model, its own.
+
+    In a blend only scores above 0 speak for an item.
+    """
     if len(found) == 1:
         best = found[0]
-        return Lists(best.item_index, best.score, np.where(best.item_index >= 0, np.int8(0), np.int8(-1)))
+        item_index, score = best.item_index[:, :k], best.score[:, :k]
+        return Lists(item_index, score, np.where(item_index >= 0, np.int8(0), np.int8(-1)))
     keys, parts, sources = [], [], []
     for place, best in enumerate(found):
-        row, rank = np.nonzero(best.item_index >= 0)
+        row, rank = np.nonzero(best.score > 0)
         keys.append(row * n_items + best.item_index[row, rank])
         parts.append(best.score[row, rank] / best.score[row, 0].astype(np.float64) / len(found))
         sources.append(np.full(len(row), place, np.int8))
@@ -97,11 +101,36 @@ def model_scales(
     """Return what each model's scores are multiplied by in a blend, float64 of shape (n_rows, n_models)."""
     if len(models) == 1:
         return np.ones((block.n_histories, 1))
-    scales = np.zeros((block.n_histories, len(models)))
-    for place, model in enumerate(models):
-        best = model.score_topk(block, 1, at=at, exclude=exclude, available=available).score[:, 0]
-        np.divide(1.0 / len(models), best, out=scales[:, place], where=best > 0)
-    return scales
+    best = [
+        model.score_topk(block, 1, at=at, exclude=exclude, available=available).score[:, 0]
+        for model in models
+    ]
+    return _scales(np.stack(best, axis=1))
+
+
+def listed_scales(
+    models: Sequence[Model],
+    history: Histories,
+    lists: Lists,
+    *,
+    at: int | None = None,
+    exclude: csr_array | None = None,
+    available: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return what each model's score of each listed item was multiplied by, to become its part of the list's.
+
+    `history` and `lists` hold one row. float64 of shape (n_models, n_listed): 0 where the model did not
+    name the item among its best `HEAD`, or where the item only fills the list.
+    """
+    n_listed = int(lists.counts[0])
+    named = np.tile(lists.source[0, :n_listed] < len(models), (len(models), 1))
+    if len(models) == 1:
+        return named.astype(np.float64)
+    found = [model.score_topk(history, HEAD, at=at, exclude=exclude, available=available) for model in models]
+    scales = _scales(np.array([[best.score[0, 0] for best in found]]))[0]
+    for place, best in enumerate(found):
+        named[place] &= np.isin(lists.item_index[0, :n_listed], best.item_index[0, best.score[0] > 0])
+    return np.where(named, scales[:, None], 0.0)
 
 
 def similar_lists(
@@ -137,16 +166,7 @@ def fill_lists(
     short = np.flatnonzero(counts < k)
     if not len(short):
         return lists
-    row, place = np.nonzero(lists.item_index[short] >= 0)
-    listed = csr_array(
-        (
-            np.ones(len(row), np.float32),
-            lists.item_index[short][row, place],
-            np.append(0, np.cumsum(counts[short])),
-        ),
-        shape=(len(short), n_items),
-    )
-    taken = listed if exclude is None else csr_array(exclude[short] + listed)
+    taken = _taken(lists.item_index[short], short, exclude, n_items)
     more = ranking_topk(ranking, len(short), k, n_items=n_items, exclude=taken, available=available)
     free = k - counts[short]
     n_more = np.minimum(np.count_nonzero(more >= 0, axis=1), free)
@@ -158,6 +178,28 @@ def fill_lists(
     score[to_row, to_place] = 0.0
     source[to_row, to_place] = n_models
     return Lists(item_index, score, source)
+
+
+def _scales(best: np.ndarray) -> np.ndarray:
+    """Divide by the best score of each model, shape (n_rows, n_models), and by their number."""
+    scales = np.zeros(best.shape)
+    np.divide(1.0 / best.shape[1], best, out=scales, where=best > 0)
+    return scales
+
+
+def _taken(item_index: np.ndarray, rows: np.ndarray, exclude: csr_array | None, n_items: int) -> csr_array:
+    """Join what is listed already, shape (n_rows, k), with what these rows of `exclude` rule out."""
+    row, place = np.nonzero(item_index >= 0)
+    item = item_index[row, place]
+    if exclude is not None:
+        starts = exclude.indptr[rows]
+        lengths = exclude.indptr[rows + 1] - starts
+        row = np.append(row, np.repeat(np.arange(len(rows)), lengths))
+        item = np.append(item, exclude.indices[gather(starts, lengths)])
+    by_row = counting_order(row, len(rows))
+    return csr_array(
+        (np.ones(len(row), np.float32), item[by_row], offsets_of(row, len(rows))), shape=(len(rows), n_items)
+    )
 
 
 def _add(keys: np.ndarray, parts: np.ndarray, sources: np.ndarray, shape: tuple[int, int], k: int) -> Lists:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import numpy as np
 
+from engagelib import errors
 from engagelib.tables import Cell, html_table, text_table
 from engagelib.vocabulary import Id, Vocabulary
 
@@ -99,16 +100,14 @@ class _Listed(Sequence[_Entry], Generic[_Entry]):
 
     def to_frame(self) -> Any:
         """Return a pandas frame, or a pyarrow table where pandas is not installed."""
-        records = [
-            {name: value for name, value in row.items() if name != "reasons"} for row in self.to_records()
-        ]
+        columns = {name: [getattr(entry, name) for entry in self._entries] for name in self._columns()}
         try:
             import pandas as pd
         except ImportError:
             import pyarrow as pa
 
-            return pa.Table.from_pylist(records)
-        return pd.DataFrame.from_records(records, columns=self._columns())
+            return pa.table(columns)
+        return pd.DataFrame(columns)
 
     def _columns(self) -> list[str]:
         raise AssertionError("a subclass names its columns")  # pragma: no cover
@@ -128,6 +127,8 @@ class Recommendations(_Listed[Recommendation]):
         Why the list is shorter than asked for, None where it is not.
     ignored
         How many ids of each argument (`exclude`, `session`, ...) the model does not know.
+    like
+        The item that these are similar to; None where the list is for a customer.
     """
 
     _entries: tuple[Recommendation, ...]
@@ -135,6 +136,7 @@ class Recommendations(_Listed[Recommendation]):
     known: bool = False
     shortfall: str | None = None
     ignored: Mapping[str, int] = field(default_factory=dict)
+    like: Id | None = None
 
     @property
     def item_ids(self) -> list[Id]:
@@ -153,6 +155,8 @@ class Recommendations(_Listed[Recommendation]):
         return f"{table}<p>{self.shortfall}</p>" if self.shortfall else table
 
     def _title(self) -> str:
+        if self.like is not None:
+            return f"Like item {self.like}"
         who = "an anonymous visitor" if self.customer_id is None else f"customer {self.customer_id}"
         return f"For {who}{'' if self.known or self.customer_id is None else ' (unknown)'}"
 
@@ -217,14 +221,17 @@ class RecommendationTable:
         int8 codes into `sources`, same shape, -1 where a list is short.
     items
         The ids behind `item_index`.
+    ignored
+        How many ids of each argument (`exclude`, `candidates`) the model does not know.
     """
 
-    customer_ids: "Sequence[Id] | pa.Array"
+    customer_ids: Sequence[Id] | Vocabulary
     item_index: np.ndarray
     score: np.ndarray
     source: np.ndarray
     sources: tuple[str, ...]
     items: Vocabulary
+    ignored: Mapping[str, int] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.item_index)
@@ -239,7 +246,7 @@ class RecommendationTable:
         import pyarrow as pa
 
         row, place = np.nonzero(self.item_index >= 0)
-        customers = self.customer_ids if hasattr(self.customer_ids, "take") else pa.array(self.customer_ids)
+        customers = self._customers()
         sources = pa.DictionaryArray.from_arrays(pa.array(self.source[row, place]), pa.array(self.sources))
         return pa.table(
             {
@@ -250,6 +257,17 @@ class RecommendationTable:
                 "source": sources.cast(pa.string()),
             }
         )
+
+    def _customers(self) -> "pa.Array":
+        import pyarrow as pa
+
+        if isinstance(self.customer_ids, Vocabulary):
+            return self.customer_ids.to_arrow()
+        try:
+            return pa.array(self.customer_ids)
+        except pa.ArrowException as error:
+            kinds = {type(customer).__name__ for customer in self.customer_ids}
+            raise errors.mixed_ids(sorted(kinds), "customer_id") from error
 
     def __repr__(self) -> str:
         n_rows, k = self.item_index.shape

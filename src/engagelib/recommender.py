@@ -7,10 +7,19 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from engagelib import errors, store
+from engagelib.choosing import choose_models
 from engagelib.explaining import explain_list
 from engagelib.histories import Histories
-from engagelib.listing import POPULAR, Lists, best_lists, fill_lists, model_scales, similar_lists
-from engagelib.models import ItemKNN, Model, Popularity, make_model, restore_model
+from engagelib.listing import (
+    POPULAR,
+    Lists,
+    best_lists,
+    fill_lists,
+    listed_scales,
+    model_scales,
+    similar_lists,
+)
+from engagelib.models import Model, Popularity
 from engagelib.recommendations import (
     Audience,
     Member,
@@ -19,8 +28,8 @@ from engagelib.recommendations import (
     Recommendations,
     RecommendationTable,
 )
-from engagelib.request import ExcludeSeen, OnUnknown, Request, check_count
-from engagelib.strings import StringColumn
+from engagelib.request import ExcludeSeen, OnUnknown, Request, check_count, id_list
+from engagelib.saving import Learned
 from engagelib.tables import Table
 from engagelib.times import Moment, spell
 from engagelib.vocabulary import Id, Vocabulary
@@ -75,21 +84,31 @@ class Recommender:
         Raises
         ------
         ArgumentError
-            If `models` or `popular_by` is not understood.
+            If `models` or `popular_by` is not understood, or `log` is no `EventLog`.
         NotEnoughDataError
-            If no event of the log names an item, or the log lacks what a model needs.
+            If no event of the log names an item or counts as interest, or the log lacks what a model needs.
         """
-        if tuple(self.popular_by) not in {(), ("location",)}:
+        if isinstance(self.popular_by, str) or tuple(self.popular_by) not in {(), ("location",)}:
             raise errors.bad_argument("popular_by", self.popular_by, '() or ("location",)')
+        if not hasattr(log, "history_index"):
+            raise errors.wrong_kind(
+                "log", type(log).__name__, "an EventLog, such as EventLog.from_frame(frame) makes"
+            )
         histories = Histories.from_log(log)
         if not (histories.item_index >= 0).any():
             raise errors.nothing_to_learn(len(log))
-        self.histories_ = histories
-        self.models_, self._choice = _choose(self.models, histories)
-        self.popularity_ = Popularity(by_location=bool(self.popular_by)).fit(histories)
-        self.titles_, self.for_sale_ = log.item_texts("title"), log.item_for_sale()
-        self.model_version_: str | None = None
+        models, choice = choose_models(self.models, histories)
+        popularity = Popularity(by_location=bool(self.popular_by)).fit(histories)
+        titles, for_sale = log.item_texts("title"), log.item_for_sale()
+        self._serve(Learned(histories, models, choice, popularity, titles, for_sale), version=None)
         return self
+
+    def _serve(self, learned: Learned, version: str | None) -> None:
+        self.histories_ = learned.histories
+        self.models_, self._choice = learned.models, learned.choice
+        self.popularity_ = learned.popularity
+        self.titles_, self.for_sale_ = learned.titles, learned.for_sale
+        self.model_version_ = version
 
     @property
     def customers_(self) -> Vocabulary:
@@ -106,6 +125,7 @@ class Recommender:
     @property
     def sources_(self) -> tuple[str, ...]:
         """What `source` can say: the models' names, then "popular"."""
+        self._check_fitted()
         return (*(model.name for model in self.models_), POPULAR)
 
     def recommend(
@@ -182,6 +202,8 @@ class Recommender:
             raise errors.unknown_customer(customer_id, self.customers_.kind)
         history = self.histories_.take(np.array([row]))
         seen = request.excluded(history)
+        if request.at is not None:
+            history = history.until(request.at)
         history = history.followed_by(request.session, "view", request.at)
         history = history.followed_by(request.basket, "cart", request.at)
         lists = self._lists(history, seen, request)
@@ -212,8 +234,8 @@ class Recommender:
         Parameters
         ----------
         customer_ids
-            The customers, repeats allowed; None is all of `customers_`. The other parameters are those of
-            `recommend`.
+            The customers, repeats allowed; None is all of `customers_`. Unknown ids, and None among ids, are
+            shown what is popular. The other parameters are those of `recommend`.
         """
         self._check_fitted()
         request = Request.check(
@@ -221,6 +243,8 @@ class Recommender:
             candidates=candidates, exclude_seen=exclude_seen, repeat=repeat, fill=fill, on_unknown=on_unknown,
         )  # fmt: skip
         ids = self.customers_ if customer_ids is None else customer_ids
+        if not isinstance(ids, Vocabulary):
+            ids = id_list(ids.tolist() if isinstance(ids, np.ndarray) else ids, "customer_ids")
         rows = np.arange(len(ids)) if customer_ids is None else self.customers_.indices(ids)
         if on_unknown == "raise" and (rows < 0).any():
             raise errors.unknown_customer(list(ids)[int(np.argmax(rows < 0))], self.customers_.kind)
@@ -234,9 +258,8 @@ class Recommender:
                 found.score,
                 found.source,
             )
-        listed = ids.to_arrow() if isinstance(ids, Vocabulary) else list(ids)
         return RecommendationTable(
-            listed, lists.item_index, lists.score, lists.source, self.sources_, self.items_
+            ids, lists.item_index, lists.score, lists.source, self.sources_, self.items_, request.ignored
         )
 
     def rank(
@@ -253,7 +276,7 @@ class Recommender:
 
         Seen items stay in; items in the basket do not. The parameters are those of `recommend`.
         """
-        items = list(items)
+        items = id_list(items, "items")
         return self.recommend(
             customer_id, k=max(len(items), 1), at=at, session=session, basket=basket,
             candidates=items, exclude_seen="none", explain=explain,
@@ -282,12 +305,14 @@ class Recommender:
             if len(entries) == k
             else f"{len(entries):,} of {k:,} items asked for: no other item is like it."
         )
-        return Recommendations(entries, shortfall=short)
+        return Recommendations(entries, shortfall=short, like=item_id)
 
     def audience(
         self, item_id: Id, k: int = 100, *, at: Moment | None = None, exclude_seen: ExcludeSeen = "purchased"
     ) -> Audience:
         """List the customers whom one item suits best: those with a score above 0, ties in the order of ids.
+
+        A blend counts what every model says of the item, however far down its own list.
 
         Parameters
         ----------
@@ -370,47 +395,19 @@ class Recommender:
             If `path` is something else than an artifact or an empty place.
         """
         self._check_fitted()
-        arrays = {f"histories.{name}": values for name, values in self.histories_.to_arrays().items()}
-        arrays |= {f"titles.{name}": values for name, values in self.titles_.to_arrays().items()}
-        arrays["for_sale"] = self.for_sale_
-        arrays |= {f"popularity.{name}": values for name, values in self.popularity_.to_arrays().items()}
-        for place, model in enumerate(self.models_):
-            arrays |= {f"models.{place}.{name}": values for name, values in model.to_arrays().items()}
-        meta = {
-            "histories": self.histories_.facts(),
-            "popularity": self.popularity_.params(),
-            "models": [{"name": model.name, "params": model.params()} for model in self.models_],
-            "choice": self._choice,
-        }
-        self.model_version_ = store.publish(path, "recommender", arrays, meta)
+        learned = Learned(
+            self.histories_, self.models_, self._choice, self.popularity_, self.titles_, self.for_sale_
+        )
+        self.model_version_ = store.publish(path, "recommender", learned.to_arrays(), learned.facts())
         return self.model_version_
 
     @classmethod
     def from_artifact(cls, artifact: store.Artifact) -> Self:
         """Serve from an opened artifact, over its mapped arrays."""
-
-        def under(prefix: str) -> dict[str, np.ndarray]:
-            return {
-                name[len(prefix) :]: values
-                for name, values in artifact.arrays.items()
-                if name.startswith(prefix)
-            }
-
-        meta = artifact.meta
-        models = [
-            restore_model(model["name"], model["params"], under(f"models.{place}."))
-            for place, model in enumerate(meta["models"])
-        ]
-        popular_by: tuple[Literal["location"], ...] = (
-            ("location",) if meta["popularity"]["by_location"] else ()
-        )
-        recommender = cls(models, popular_by=popular_by)
-        recommender.histories_ = Histories.from_arrays(under("histories."), meta["histories"])
-        recommender.models_, recommender._choice = models, meta["choice"]
-        recommender.popularity_ = Popularity.from_arrays(under("popularity."), meta["popularity"])
-        recommender.titles_ = StringColumn.from_arrays(under("titles."))
-        recommender.for_sale_ = np.array(artifact.arrays["for_sale"])
-        recommender.model_version_ = artifact.version
+        learned = Learned.from_arrays(artifact.arrays, artifact.meta)
+        popular_by: tuple[Literal["location"], ...] = ("location",) if learned.popularity.by_location else ()
+        recommender = cls(learned.models, popular_by=popular_by)
+        recommender._serve(learned, artifact.version)
         return recommender
 
     def __repr__(self) -> str:
@@ -443,45 +440,24 @@ class Recommender:
             part[0, :n].tolist() for part in (lists.item_index, lists.score, lists.source)
         )
         return tuple(
-            Recommendation(
-                item_id, title or None, scores[place], place + 1, sources[source[place]], None, why
-            )
-            for place, (item_id, title, why) in enumerate(
-                zip(self.items_.ids(index), self.titles_.take(index), reasons or [()] * n, strict=True)
+            Recommendation(item_id, title, scores[place], place + 1, sources[source[place]], None, why)
+            for place, ((item_id, title), why) in enumerate(
+                zip(self._named(index), reasons or [()] * n, strict=True)
             )
         )
+
+    def _named(self, index: Sequence[int]) -> list[tuple[Id, str | None]]:
+        """Return the ids and titles of items."""
+        titles = (title or None for title in self.titles_.take(index))
+        return list(zip(self.items_.ids(index), titles, strict=True))
 
     def _reasons(
         self, history: Histories, seen: "csr_array | None", request: Request, lists: Lists
     ) -> list[tuple[Reason, ...]]:
-        scales = model_scales(self.models_, history, at=request.at, exclude=seen, available=request.allowed)[
-            0
-        ]
-
-        def named(item: int) -> tuple[Id, str | None]:
-            return self.items_[item], self.titles_[item] or None
+        limits: dict[str, Any] = {"exclude": seen, "available": request.allowed}
+        scales = listed_scales(self.models_, history, lists, at=request.at, **limits)
 
         listed = lists.item_index[0, : lists.counts[0]]
         return explain_list(
-            self.models_, scales, history, listed, at=request.at, showable=self.for_sale_, named=named
+            self.models_, scales, history, listed, at=request.at, showable=self.for_sale_, named=self._named
         )
-
-
-def _choose(models: "str | Model | Sequence[str | Model]", histories: Histories) -> tuple[list[Model], str]:
-    """Return the fitted models, and in words why these."""
-    if models == "auto":
-        neighbours = ItemKNN().fit(histories)
-        if neighbours.item_weights_.matrix.nnz:
-            decay = (
-                "recent events count most"
-                if histories.time_kind == "timestamp"
-                else "no timestamps: no decay"
-            )
-            return [neighbours], f"auto: histories share items, so item_knn ({decay})"
-        return [
-            Popularity().fit(histories)
-        ], "auto: no two items were met by one customer, so popularity alone"
-    listed = [models] if isinstance(models, str | Model) else list(models)
-    if not listed:
-        raise errors.bad_argument("models", models, '"auto", a name, a Model or a list of these')
-    return [make_model(model).fit(histories) for model in listed], "as asked for"

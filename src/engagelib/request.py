@@ -72,13 +72,11 @@ class Request:
         basket: Iterable[Id] = (),
     ) -> Self:
         """Check the arguments of a call; see `Recommender.recommend` for what each may be."""
-        if exclude_seen not in {"purchased", "any", "none"}:
+        if exclude_seen not in ("purchased", "any", "none"):
             raise errors.bad_argument("exclude_seen", exclude_seen, '"purchased", "any" or "none"')
-        if repeat not in {True, False, None} or (
-            isinstance(repeat, int | float) and not isinstance(repeat, bool)
-        ):
+        if not (repeat is None or isinstance(repeat, bool)):
             raise errors.bad_argument("repeat", repeat, "True, False or None")
-        if on_unknown not in {"popular", "raise"}:
+        if on_unknown not in ("popular", "raise"):
             raise errors.bad_argument("on_unknown", on_unknown, '"popular" or "raise"')
         if at is not None and histories.time_kind != "timestamp":
             raise errors.needs_time("at", histories.time_kind)
@@ -121,14 +119,13 @@ class Request:
     def excluded(self, block: Histories) -> csr_array | None:
         """Return the items that each history of a block rules out, None where none does."""
         purchased_too = self.exclude_seen != "none" if self.repeat is None else not self.repeat
-        if self.exclude_seen == "any":
-            met = block.seen("any", at=self.at)
-            if purchased_too:
-                return met
+        if self.exclude_seen != "any" and not purchased_too:
+            return None
+        met = block.seen("any" if self.exclude_seen == "any" else "purchased", at=self.at)
+        if not purchased_too:
             met = csr_array(met - block.seen("purchased", at=self.at))
             met.eliminate_zeros()
-            return met
-        return block.seen("purchased", at=self.at) if purchased_too else None
+        return met if met.nnz else None
 
     def shortfall(self, n_listed: int, n_excluded: int, n_items: int) -> str | None:
         """Say why a list is short, None where it is not."""
@@ -153,11 +150,16 @@ def check_count(value: Any, name: str) -> int:
     return int(value)
 
 
+def id_list(ids: Any, name: str) -> list[Id]:
+    """Return ids as a list, or refuse a single one: a text would fall into letters."""
+    if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
+        raise errors.bad_argument(name, ids, "a list of ids", "put a single id into a list.")
+    return list(ids)
+
+
 def _known(items: Vocabulary, ids: Iterable[Id], name: str, ignored: dict[str, int]) -> np.ndarray:
     """Return the indices of the ids that are known, in order; count the others."""
-    if isinstance(ids, str):
-        raise errors.bad_argument(name, ids, "a list of item ids", "put a single id into a list.")
-    ids = list(ids)
+    ids = id_list(ids, name)
     if not ids:
         return _NONE
     found = items.indices(ids) if len(ids) > 32 else np.fromiter(map(items.find, ids), np.int32, len(ids))

@@ -36,10 +36,11 @@ def match_returns(
     if not is_return.any():
         return kept, unmatched
     stack = history.astype(np.int64) * (int(item_index.max()) + 1) + item_index
-    place = np.flatnonzero(np.isin(stack, np.unique(stack[is_return])))
-    _, stack = np.unique(stack[place], return_inverse=True)
-    order = counting_order(stack, int(stack.max()) + 1)
-    place, stack = place[order], stack[order]
+    stacks, stack = np.unique(stack, return_inverse=True)
+    is_touched = np.bincount(stack[is_return], minlength=len(stacks)) > 0
+    place = np.flatnonzero(is_touched[stack])
+    place = place[counting_order(stack[place], len(stacks))]
+    stack = stack[place]
 
     size = np.abs(quantity[place].astype(np.float64))
     size[np.isnan(size)] = 1.0

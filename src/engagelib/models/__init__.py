@@ -1,6 +1,6 @@
 """Models: each learns from `Histories` and scores items for them; `make_model` knows their names."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from engagelib import errors
@@ -29,12 +29,27 @@ def make_model(model: "str | Model") -> Model:
     if isinstance(model, Model):
         return model
     if not isinstance(model, str) or model not in _MODELS:
-        raise errors.bad_argument("models", model, f'"auto", a Model, or one of {", ".join(model_names())}')
+        raise errors.bad_argument("models", model, f"a Model, or one of {', '.join(model_names())}")
     return _MODELS[model]()
 
 
 def restore_model(name: str, params: Mapping[str, Any], arrays: Mapping[str, Any]) -> Model:
-    """Take back a fitted model from what `Model.params` and `Model.to_arrays` gave."""
-    if name not in _MODELS:
-        raise errors.unknown_model(name, model_names())
-    return _MODELS[name].from_arrays(arrays, params)
+    """Take back a fitted model from what `Model.params` and `Model.to_arrays` gave.
+
+    A model from outside the library is found by its name once its class is defined: import it first.
+
+    Raises
+    ------
+    ArtifactError
+        If no model has this name.
+    """
+    outside = {model.name: model for model in _subclasses(Model) if "name" in vars(model)}
+    known = {**outside, **_MODELS}
+    if name not in known:
+        raise errors.unknown_model(name, sorted(known))
+    return known[name].from_arrays(arrays, params)
+
+
+def _subclasses(model: Any) -> Iterator[type[Model]]:
+    for subclass in model.__subclasses__():
+        yield from (subclass, *_subclasses(subclass))

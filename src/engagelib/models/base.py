@@ -102,8 +102,8 @@ class Model(ABC):
         return None
 
     def params(self) -> dict[str, Any]:
-        """Return the arguments that the model was made with, by name."""
-        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+        """Return the arguments that the model was made with, by name, as built-in types."""
+        return {name: _builtin(getattr(self, name)) for name in inspect.signature(type(self)).parameters}
 
     def __repr__(self) -> str:
         defaults = inspect.signature(type(self)).parameters
@@ -184,3 +184,10 @@ class LinearModel(Model):
             arrays["indptr"], arrays["indices"], arrays["data"], shape
         )
         return model
+
+
+def _builtin(value: Any) -> Any:
+    """Turn NumPy's numbers and any mapping into what JSON can hold."""
+    if isinstance(value, np.generic):
+        return value.item()
+    return {name: _builtin(item) for name, item in value.items()} if isinstance(value, Mapping) else value

@@ -1,7 +1,7 @@
 """ItemKNN: an item is suggested because customers who met what you met, met it too."""
 
 from collections.abc import Mapping
-from typing import ClassVar, Literal, Self
+from typing import ClassVar, Final, Literal, Self
 
 import numpy as np
 from scipy.sparse import coo_array, csr_array, diags_array, eye_array
@@ -11,6 +11,9 @@ from engagelib.histories import Histories
 from engagelib.models.base import LinearModel
 from engagelib.models.decay import HalfLife, check_half_life, resolve_half_life
 from engagelib.scoring import ItemWeights, score_topk
+
+_LEAST_RARITY: Final = 0.1
+"""What a customer who met nearly everything still says: in a catalogue of three, most customers did."""
 
 Similarity = Literal["bm25", "tfidf", "cosine"]
 
@@ -74,9 +77,10 @@ class ItemKNN(LinearModel):
         ArgumentError
             If a setting is outside its range.
         NotEnoughDataError
-            If `half_life_days` is a number and the log has no timestamps.
+            If `half_life_days` is a number and the log has no timestamps, or `half_life_steps` one and the
+            log no order.
         """
-        self._check_settings()
+        self._check_settings(histories)
         met = histories.matrix(
             event_weights=self.event_weights,
             half_life_days=resolve_half_life(self.half_life_days, histories),
@@ -107,14 +111,14 @@ class ItemKNN(LinearModel):
         if self.similarity == "cosine":
             weighted = met.data.astype(np.float64)
         else:
-            rarity = np.maximum(np.log(met.shape[1] / (1.0 + breadth)), 0.0)
+            rarity = np.maximum(np.log(max(met.shape[1], 1) / (1.0 + breadth)), _LEAST_RARITY)
             per_cell = np.repeat(rarity, breadth)
             confidence = met.data.astype(np.float64)
             if self.similarity == "tfidf":
                 weighted = np.sqrt(confidence) * per_cell
             else:
                 length = np.bincount(met.indices, confidence, minlength=met.shape[1])
-                relative = length / max(length.mean(), np.finfo(float).tiny)
+                relative = length * len(length) / max(length.sum(), np.finfo(float).tiny)
                 damping = self.k1 * (1.0 - self.b + self.b * relative)
                 weighted = confidence * (self.k1 + 1.0) / (damping[met.indices] + confidence) * per_cell
         vectors = csr_array((weighted, met.indices, met.indptr), shape=met.shape)
@@ -125,13 +129,20 @@ class ItemKNN(LinearModel):
         vectors.eliminate_zeros()
         return vectors
 
-    def _check_settings(self) -> None:
+    def _check_settings(self, histories: Histories) -> None:
         if self.similarity not in {"bm25", "tfidf", "cosine"}:
             raise errors.bad_argument("similarity", self.similarity, '"bm25", "tfidf" or "cosine"')
-        if not isinstance(self.n_neighbours, int | np.integer) or self.n_neighbours < 1:
+        is_whole = isinstance(self.n_neighbours, int | np.integer) and not isinstance(self.n_neighbours, bool)
+        if not is_whole or self.n_neighbours < 1:
             raise errors.bad_argument("n_neighbours", self.n_neighbours, "an integer of at least 1")
         check_half_life(self.half_life_days)
-        if not self.k1 > 0:
+        if self.half_life_steps is not None:
+            if not self.half_life_steps > 0:
+                expected = "a number above 0, or None for no decay"
+                raise errors.bad_argument("half_life_steps", self.half_life_steps, expected)
+            if histories.time_kind == "set":
+                raise errors.needs_order("half_life_steps")
+        if not 0 < self.k1 < np.inf:
             raise errors.bad_argument("k1", self.k1, "a number above 0")
         if not 0 <= self.b <= 1:
             raise errors.bad_argument("b", self.b, "a number in [0, 1]")

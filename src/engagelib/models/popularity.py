@@ -103,13 +103,18 @@ class Popularity(Model):
         item_index = ranking_topk(
             known, block.n_histories, k, n_items=len(self.scores_), exclude=exclude, available=available
         )
-        score = np.where(item_index >= 0, self.scores_[item_index], np.float32(-np.inf))
-        return TopK(item_index, score)
+        return TopK(item_index, self._scores_of(item_index, np.float32(-np.inf)))
 
     def score_pairs(self, block: Histories, item_index: np.ndarray, *, at: int | None = None) -> np.ndarray:
         """Return the popularity of given items; it does not depend on the history."""
         self._check_fitted("scores_")
-        return np.where(item_index >= 0, self.scores_[item_index], np.float32(0.0))
+        return self._scores_of(item_index, np.float32(0.0))
+
+    def _scores_of(self, item_index: np.ndarray, padding: np.float32) -> np.ndarray:
+        scores = np.full(item_index.shape, padding)
+        is_item = item_index >= 0
+        scores[is_item] = self.scores_[item_index[is_item]]
+        return scores
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return scores and ranking, and the sums by location as a CSR matrix."""
