@@ -9,28 +9,18 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from engagelib.errors import EngageError
+    from engagelib.evaluation import compare, evaluate
     from engagelib.events import EventLog
     from engagelib.histories import Histories
     from engagelib.loading import load
     from engagelib.models import ItemKNN, Model, Popularity
     from engagelib.recommendations import Recommendations
     from engagelib.recommender import Recommender
+    from engagelib.splitting import split_by_position, split_by_session, split_by_time
+    from engagelib.versions import show_versions
     from engagelib.vocabulary import Vocabulary
 
 __version__ = "0.1.0"
-
-_HOMES = {
-    "EngageError": "errors",
-    "EventLog": "events",
-    "Histories": "histories",
-    "ItemKNN": "models",
-    "Model": "models",
-    "Popularity": "models",
-    "Recommendations": "recommendations",
-    "Recommender": "recommender",
-    "Vocabulary": "vocabulary",
-    "load": "loading",
-}
 
 __all__ = [
     "EngageError",
@@ -42,8 +32,48 @@ __all__ = [
     "Recommendations",
     "Recommender",
     "Vocabulary",
+    "compare",
+    "evaluate",
     "load",
+    "show_versions",
+    "split_by_position",
+    "split_by_session",
+    "split_by_time",
 ]
+
+_HOMES = {
+    "EngageError": "errors",
+    "EventLog": "events",
+    "Histories": "histories",
+    "ItemKNN": "models",
+    "Model": "models",
+    "Popularity": "models",
+    "Recommendations": "recommendations",
+    "Recommender": "recommender",
+    "Vocabulary": "vocabulary",
+    "compare": "evaluation",
+    "evaluate": "evaluation",
+    "load": "loading",
+    "show_versions": "versions",
+    "split_by_position": "splitting",
+    "split_by_session": "splitting",
+    "split_by_time": "splitting",
+}
+
+_ROOMS = frozenset(
+    {
+        "batch",
+        "datasets",
+        "errors",
+        "evaluation",
+        "metrics",
+        "models",
+        "plots",
+        "scoring",
+        "splitting",
+        "testing",
+    }
+)
 
 
 def __getattr__(name: str) -> Any:
@@ -51,13 +81,10 @@ def __getattr__(name: str) -> Any:
         value = getattr(import_module(f"engagelib.{_HOMES[name]}"), name)
         globals()[name] = value
         return value
-    if name in _SUBMODULES:
+    if name in _ROOMS:
         return import_module(f"engagelib.{name}")
-    raise AttributeError(f"module 'engagelib' has no attribute {name!r}")
-
-
-_SUBMODULES = frozenset({"datasets", "errors", "metrics", "models", "scoring", "splitting", "testing"})
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted([*__all__, *_SUBMODULES, "__version__"])
+    return sorted([*__all__, *_ROOMS, "__version__"])

@@ -25,7 +25,7 @@ def fit(counts, **settings):
     return ItemKNN(**settings).fit(histories), histories
 
 
-def weighed(counts, similarity, k1=1.2, b=0.5):
+def weighed(counts, similarity, k1=1.2, b=0.35):
     """The vectors of items, each weight from its formula, customers as terms and items as documents."""
     x = np.array([row for row in counts if any(row)], float)
     n_items = x.shape[1]
@@ -136,7 +136,7 @@ def test_settings_come_back_as_built_in_types():
     params = model.params()
     assert params == {
         "similarity": "cosine", "n_neighbours": 5, "half_life_days": 2.0, "half_life_steps": None,
-        "event_weights": {"view": 1.0}, "k1": 1.2, "b": 0.5,
+        "event_weights": {"view": 1.0}, "k1": 1.2, "b": 0.35,
     }  # fmt: skip
     assert [type(params[name]) for name in ("n_neighbours", "half_life_days")] == [int, float]
     assert (

@@ -33,8 +33,8 @@ def test_recent_events_count_most():
     assert model.scores_.tolist() == [5.0, 5 / 16 + 5 / 4]
     assert histories.items.ids(model.ranking_.tolist()) == ["new", "old"]
     assert Popularity(half_life_days=None).fit(histories).scores_.tolist() == [5, 10]
-    auto, sixty = (Popularity(half_life_days=days).fit(histories).scores_ for days in ("auto", 60.0))
-    assert auto.tobytes() == sixty.tobytes()
+    auto, thirty = (Popularity(half_life_days=days).fit(histories).scores_ for days in ("auto", 30.0))
+    assert auto.tobytes() == thirty.tobytes()
 
 
 def test_items_nobody_met_are_ranked_but_not_listed():

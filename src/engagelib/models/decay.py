@@ -1,13 +1,11 @@
-"""What "auto" means for a half-life: one rule for every model."""
+"""What "auto" means for a half-life: one rule, a number of days for each model."""
 
-from typing import Final, Literal
+from typing import Literal
 
 from engagelib import errors
 from engagelib.histories import Histories
 
 HalfLife = float | Literal["auto"] | None
-
-AUTO_HALF_LIFE_DAYS: Final = 60.0
 
 
 def check_half_life(half_life_days: HalfLife) -> None:
@@ -18,8 +16,8 @@ def check_half_life(half_life_days: HalfLife) -> None:
         raise errors.bad_argument("half_life_days", half_life_days, '"auto", None or a number above 0')
 
 
-def resolve_half_life(half_life_days: HalfLife, histories: Histories) -> float | None:
+def resolve_half_life(half_life_days: HalfLife, histories: Histories, auto: float) -> float | None:
     """Return the half-life to draw a matrix with: "auto" decays only where the log has timestamps."""
     if half_life_days == "auto":
-        return AUTO_HALF_LIFE_DAYS if histories.time_kind == "timestamp" else None
+        return auto if histories.time_kind == "timestamp" else None
     return half_life_days

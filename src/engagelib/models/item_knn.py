@@ -12,6 +12,9 @@ from engagelib.models.base import LinearModel
 from engagelib.models.decay import HalfLife, check_half_life, resolve_half_life
 from engagelib.scoring import ItemWeights, score_topk
 
+# How these defaults were found stands in docs/decisions/0005-item-knn-defaults.md.
+_AUTO_DAYS: Final = 60.0
+
 _LEAST_RARITY: Final = 0.1
 """What a customer who met nearly everything still says: in a catalogue of three, most customers did."""
 
@@ -59,7 +62,7 @@ class ItemKNN(LinearModel):
         half_life_steps: float | None = None,
         event_weights: Mapping[str, float] | None = None,
         k1: float = 1.2,
-        b: float = 0.5,
+        b: float = 0.35,
     ) -> None:
         self.similarity: Similarity = similarity
         self.n_neighbours = n_neighbours
@@ -83,7 +86,7 @@ class ItemKNN(LinearModel):
         self._check_settings(histories)
         met = histories.matrix(
             event_weights=self.event_weights,
-            half_life_days=resolve_half_life(self.half_life_days, histories),
+            half_life_days=resolve_half_life(self.half_life_days, histories, _AUTO_DAYS),
         )
         vectors = self._weigh(met)
         by_item = csr_array(vectors.T.tocsr())
@@ -100,7 +103,7 @@ class ItemKNN(LinearModel):
         """Draw the confidences of each history, newest events counting most."""
         return block.matrix(
             event_weights=self.event_weights,
-            half_life_days=resolve_half_life(self.half_life_days, block),
+            half_life_days=resolve_half_life(self.half_life_days, block, _AUTO_DAYS),
             half_life_steps=self.half_life_steps,
             at=at,
         )

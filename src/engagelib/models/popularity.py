@@ -1,7 +1,7 @@
 """Popularity: what everyone meets most of late, the same list for all; by location where asked."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -11,6 +11,8 @@ from engagelib.models.base import Model
 from engagelib.models.decay import HalfLife, check_half_life, resolve_half_life
 from engagelib.scoring import TopK, ranking_topk
 
+_AUTO_DAYS: Final = 30.0
+
 
 class Popularity(Model):
     """Items by the confidence of all events on them, recent events counting most.
@@ -18,7 +20,7 @@ class Popularity(Model):
     Parameters
     ----------
     half_life_days
-        Age after which an event counts half. "auto" is 60 days where the log has timestamps, and no decay
+        Age after which an event counts half. "auto" is 30 days where the log has timestamps, and no decay
         elsewhere; None is no decay.
     event_weights
         Confidence by event type; None for the defaults in `engagelib.weights`.
@@ -60,7 +62,7 @@ class Popularity(Model):
             If the log has no timestamps for a half-life in days, or no locations for `by_location`.
         """
         check_half_life(self.half_life_days)
-        half_life = resolve_half_life(self.half_life_days, histories)
+        half_life = resolve_half_life(self.half_life_days, histories, _AUTO_DAYS)
         met = histories.matrix(event_weights=self.event_weights, half_life_days=half_life)
         self.scores_ = np.bincount(met.indices, met.data, minlength=histories.n_items).astype(np.float32)
         self.ranking_ = _rank(self.scores_)
