@@ -56,6 +56,10 @@ class ArtifactError(EngageError, OSError):
     """A saved model is missing, damaged, foreign or written by a newer version."""
 
 
+class MissingExtraError(EngageError, ImportError):
+    """An optional package that a feature needs is not installed."""
+
+
 # Wording. Each function returns the exception; the caller raises it, so that tracebacks end where the
 # fault was found.
 
@@ -68,6 +72,11 @@ def bad_argument(name: str, given: object, expected: str, hint: str = "") -> Arg
 def not_fitted(what: str) -> NotFittedError:
     """Word the use of `what`, a class name, before `fit`."""
     return NotFittedError(f"this {what} is not fitted yet. Call fit() first, or load() a saved one.")
+
+
+def missing_extra(package: str, extra: str) -> MissingExtraError:
+    """Word a feature whose optional package is not installed."""
+    return MissingExtraError(f"{package} is not installed. Hint: pip install 'engagelib[{extra}]'.")
 
 
 def _sentence(message: str, hint: str) -> str:
@@ -86,12 +95,33 @@ def _listed(names: Iterable[object], limit: int = 8) -> str:
 
 def mixed_ids(kinds: Iterable[str], column: str = "") -> SchemaError:
     """Word ids of more than one type, or of a type that no id can have."""
-    where = f"column {column!r}" if column else "the ids"
     return SchemaError(
-        f"{where} holds values of type {_listed(kinds)}: expected either integers or strings throughout. "
+        f"{_holder(column)} values of type {_listed(kinds)}: expected either integers or strings throughout. "
         "Hint: 1 and '1' are two ids; bring the column to one type before reading it.",
         column=column or None,
     )
+
+
+def large_ids(column: str = "") -> SchemaError:
+    """Word integer ids that 64 bits with a sign do not hold."""
+    return SchemaError(
+        f"{_holder(column)} integers beyond 64 bits: expected ids from -2**63 to 2**63 - 1. "
+        "Hint: read such ids as strings.",
+        column=column or None,
+    )
+
+
+def unencodable(column: str = "") -> SchemaError:
+    """Word text with half a surrogate pair, which Python can hold and UTF-8 can't."""
+    return SchemaError(
+        f"{_holder(column)} text with a lone surrogate: expected text that UTF-8 can hold. "
+        "Hint: it may come from a file decoded as something that it is not.",
+        column=column or None,
+    )
+
+
+def _holder(column: str) -> str:
+    return f"column {column!r} holds" if column else "the ids hold"
 
 
 # Reading a log. `rows` are the first offending rows, counted from 0.
@@ -104,6 +134,7 @@ def missing_column(
     *,
     asked_for: str | None = None,
     renames: bool = True,
+    in_index: bool = False,
 ) -> SchemaError:
     """Word a column that the table does not have: a required one, or one that `columns=` names."""
     if asked_for:
@@ -114,6 +145,7 @@ def missing_column(
     hint = (
         f'pass columns={{"{column}": "{likely or "your name for it"}"}}.' if renames else "rename the column."
     )
+    hint = "it is the frame's index, which is not read; pass frame.reset_index()." if in_index else hint
     return SchemaError(
         _sentence(f"column {column!r} is missing. Found: {_listed(found)}.", hint), column=column
     )
@@ -144,11 +176,21 @@ def bad_rows(column: str, reason: str, rows: Sequence[int], count: int, hint: st
 
 
 def implausible_times(
-    column: str, years: tuple[int, int], rows: Sequence[int], count: int, units: tuple[str, str | None]
+    column: str,
+    years: tuple[int, int],
+    rows: Sequence[int],
+    count: int,
+    units: tuple[str, str | None],
+    *,
+    numeric: bool = True,
 ) -> SchemaError:
-    """Word times outside the years 1990 to 2200; `units` are the unit read and the one that would fit."""
+    """Word times outside the years 1990 to 2200; `units` are the unit read and the one that would fit.
+
+    Where the column was not `numeric`, the wrong unit was chosen before it came here.
+    """
     read, fitting = (_UNITS.get(unit or "") for unit in units)
-    looks = f'these look like {fitting} read as {read}; pass unit="{units[1]}".' if fitting else ""
+    remedy = "pass" if numeric else "pass the numbers themselves with"
+    looks = f'these look like {fitting} read as {read}; {remedy} unit="{units[1]}".' if fitting else ""
     hint = looks or 'check the column; on_bad="quarantine" sets such rows aside in log.rejected.'
     span = f"the years {years[0]} to {years[1]}" if years[0] != years[1] else f"the year {years[0]}"
     limit = "after the year 2200" if years[1] > 2200 else "before the year 1990"
@@ -171,14 +213,32 @@ def no_rows(what: str) -> SchemaError:
 def arrow_refused(text: str, column: str | None = None) -> SchemaError:
     """Word a table that Arrow itself could not take over."""
     where = f"column {column!r}" if column else "the table"
-    hint = "values of more than one type in a column are the usual cause; bring each column to one type."
+    hint = "bring the values of each column to one type, and all columns to one length."
     return SchemaError(_sentence(f"{where} could not be read: {text.rstrip('.')}.", hint), column=column)
+
+
+def unreadable_file(path: object, text: str) -> SchemaError:
+    """Word a file whose content is not what its name says."""
+    return SchemaError(
+        f"{path} could not be read: {text.rstrip('.')}. "
+        "Hint: expected Parquet, or CSV in UTF-8 with one header line, as the file's name says."
+    )
+
+
+def repeated_column(column: str) -> SchemaError:
+    """Word a table in which a name that is to be read stands twice."""
+    return SchemaError(
+        f"column {column!r} stands in the table more than once: expected each name once. "
+        "Hint: rename or drop one of them.",
+        column=column,
+    )
 
 
 def repeated_items(count: int, first: object) -> SchemaError:
     """Word an item table that names an item more than once."""
     return SchemaError(
-        f"items: {count:,} item ids stand more than once, the first is {first!r}: "
+        f"items: {count:,} item {'id stands' if count == 1 else 'ids stand'} more than once, "
+        f"the first is {first!r}: "
         "expected one row for each item. Hint: keep the newest row of each item.",
         column="item_id",
     )
@@ -207,6 +267,15 @@ def nothing_to_learn(n_events: int) -> NotEnoughDataError:
     return NotEnoughDataError(
         f"none of the log's {n_events:,} events names an item: expected at least one. "
         "Hint: look at log.report() and log.rejected."
+    )
+
+
+def no_weighted_events(event_types: Iterable[str], known: Iterable[str]) -> NotEnoughDataError:
+    """Word a log in which no event says anything about interest, as its types are unknown."""
+    return NotEnoughDataError(
+        f"no event type of the log counts as interest (found: {_listed(event_types)}): expected one of "
+        f"{_listed(known)}. Hint: name yours when the log is read, as in "
+        'event_types={"listen": "view"}.'
     )
 
 
@@ -415,3 +484,151 @@ def restless_artifact(folder: object, attempts: int) -> ArtifactError:
         f"{folder} was replaced {attempts} times while it was being opened: expected a version to stay "
         "for as long as opening it takes. Hint: save less often, or keep more versions."
     )
+
+
+# batch and command line
+
+
+def foreign_batch_folder(folder: object, found: str) -> ArtifactError:
+    """Word a place for part files that holds something else; overwriting is no way out."""
+    return ArtifactError(
+        f"{folder} {found}: expected a new path, an empty folder or a batch job of engagelib. "
+        "Hint: give the part files a folder of their own."
+    )
+
+
+def other_job(folder: object, differences: Sequence[str]) -> ArtifactError:
+    """Word a folder whose parts come from another model or other settings."""
+    return ArtifactError(
+        f"{folder} holds another job: {'; '.join(differences)}. Expected the same model and settings, "
+        "to go on where it stopped. Hint: choose another folder, or pass overwrite=True."
+    )
+
+
+def unsaved_job(folder: object) -> ArtifactError:
+    """Word a restart whose model has no version, so that nothing says which model wrote the parts."""
+    return ArtifactError(
+        f"{folder} holds a job of a recommender that was not saved, so that its parts can't be told from "
+        "those of another: expected an empty folder. "
+        "Hint: save the recommender before a long run; choose another folder, or pass overwrite=True."
+    )
+
+
+def job_in_place(folder: object) -> ArtifactError:
+    """Word a folder with a job in it where resuming was ruled out."""
+    return ArtifactError(
+        f"{folder} holds a job, and resume=False was given: expected an empty folder. "
+        "Hint: choose another folder, or pass overwrite=True."
+    )
+
+
+def busy_batch_folder(folder: object) -> ArtifactError:
+    """Word a folder that another process is writing parts into."""
+    return ArtifactError(
+        f"another process is writing parts into {folder}: expected one run at a time. "
+        "Hint: wait for it, or choose another folder."
+    )
+
+
+# splitting and evaluation
+
+
+def exactly_one(given: Sequence[str], names: Iterable[str]) -> ArgumentError:
+    """Word arguments of which one alone must be given."""
+    found = _listed(given) if given else "none of them"
+    return ArgumentError(f"given: {found}. Expected exactly one of {_listed(names)}.")
+
+
+def empty_side(side: str, asked: str, found: str) -> NotEnoughDataError:
+    """Word a split that leaves nothing for training or for testing."""
+    return NotEnoughDataError(f"{asked} leaves no event for {side}: {found}. Expected events on both sides.")
+
+
+def sides_differ(test: str, train: str, whose: str = "the training log") -> SchemaError:
+    """Word a test log whose order is told in another way than that of what it is to judge."""
+    return SchemaError(
+        f"the test log tells order by {test!r}, {whose} by {train!r}: expected the same. "
+        "Hint: make both from one log."
+    )
+
+
+def leaked_over_cut(side: str, events: int, whose: str, cut: str) -> LeakError:
+    """Word events on the wrong side of a moment."""
+    lie, expected = ("at or after", "before") if side == "training" else ("before", "at or after")
+    return LeakError(
+        f"{events:,} {side} {_plural(events, 'event lies', 'events lie')} {lie} the cut, {cut} ({whose}): "
+        f"expected all {expected} it. Hint: the two logs overlap or were swapped; make both from one log "
+        "with split_by_time()."
+    )
+
+
+def leaked_within_customers(n_customers: int, first: object, by: str) -> LeakError:
+    """Word customers of whom the training log holds what came after their first test event or visit."""
+    have = _plural(n_customers, "customer has", "customers have")
+    unit = "visits that start" if by == "session" else "events"
+    after = "visit" if by == "session" else "event"
+    return LeakError(
+        f"{n_customers:,} {have} training {unit} after the first test {after} (first: {first!r}): "
+        "expected the test part of each customer to come last. "
+        f"Hint: the two logs overlap or were swapped; make both from one log with split_by_{by}()."
+    )
+
+
+def leaked_sessions(n_sessions: int, first: object) -> LeakError:
+    """Word sessions that were torn apart."""
+    have = _plural(n_sessions, "session has", "sessions have")
+    return LeakError(
+        f"{n_sessions:,} {have} events in both logs (first: {first!r}): expected whole sessions. "
+        "Hint: the two logs overlap, or were split by event; make both from one log with split_by_session()."
+    )
+
+
+def fitted_too_late(events: int, whose: str, cut: str) -> LeakError:
+    """Word a recommender that has seen the time it is to be tested on."""
+    found = f"{events:,} {_plural(events, 'event', 'events')}"
+    return LeakError(
+        f"the recommender was fitted on {found} at or after {cut}, where the "
+        f"test begins ({whose}): expected earlier events only. {_REFIT}"
+    )
+
+
+def fitted_on_test(n: int, what: str, first: object) -> LeakError:
+    """Word a recommender that has seen the test events of some customers, or test sessions."""
+    return LeakError(
+        f"the recommender was fitted on test events of {n:,} {_plural(n, what, what + 's')} "
+        f"(first: {first!r}): expected training events only. {_REFIT}"
+    )
+
+
+_REFIT = "Hint: fit it on split.train, or pass it unfitted with the split."
+
+
+def no_split_to_fit_on() -> NotFittedError:
+    """Word an unfitted recommender that comes with a test log alone."""
+    return NotFittedError(
+        "the recommender is not fitted, and a test log alone gives nothing to fit it on. "
+        "Hint: pass the Split, or fit the recommender on what came before."
+    )
+
+
+def nobody_known(n_customers: int, who: str) -> NotEnoughDataError:
+    """Word a test log without any customer that the recommender, or each of several, knows."""
+    return NotEnoughDataError(
+        f"{who} none of the test log's {n_customers:,} "
+        f"{_plural(n_customers, 'customer', 'customers')}: expected at least one. "
+        "Hint: anonymous visits can't be judged; are both logs of the same shop?"
+    )
+
+
+def nothing_to_find(n_customers: int, wanted: Iterable[str], found: Iterable[str]) -> NotEnoughDataError:
+    """Word a test log in which no known customer did what is looked for."""
+    whom = f"{n_customers:,} known {_plural(n_customers, 'customer', 'customers')}"
+    return NotEnoughDataError(
+        f"none of {whom} has anything to find in the test log: "
+        f"expected events of type {_listed(wanted)}, on an item for sale that the lists may hold. "
+        f'Hint: the test log has {_listed(found)}; exclude_seen="none" or repeat=True count items met before.'
+    )
+
+
+def _plural(n: int, one: str, many: str) -> str:
+    return one if n == 1 else many

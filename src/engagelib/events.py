@@ -12,8 +12,10 @@ import pyarrow.compute as pc
 
 from engagelib import errors
 from engagelib.items import item_for_sale, item_texts, join_items, no_items, read_items
-from engagelib.reading import ID_COLUMNS, Reading, open_table, read_events
-from engagelib.refusals import Refused, number_histories, set_aside_bots, set_aside_duplicates
+from engagelib.joining import join_logs, stack
+from engagelib.opening import open_table
+from engagelib.reading import ID_COLUMNS, Reading, read_events
+from engagelib.refusals import REPEATED, number_histories, repeats, set_aside_bots, set_aside_duplicates
 from engagelib.reports import report_on
 from engagelib.strings import StringColumn
 from engagelib.tables import Table
@@ -28,7 +30,7 @@ Duplicates = Literal["keep", "reject"]
 TimeKind = Literal["timestamp", "position", "set"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class EventLog:
     """A checked log of events, one row each, in the order of the input.
 
@@ -65,7 +67,7 @@ class EventLog:
     unit
         Unit of numeric times: "s" (default), "ms", "us" or "ns".
     at
-        Moment after which no event may lie.
+        Moment after which no event may lie, where the log has a `timestamp`.
     on_bad
         "raise" stops at the first kind of bad row; "quarantine" moves bad rows to `rejected`.
     duplicates
@@ -85,7 +87,8 @@ class EventLog:
     vocabularies
         The ids behind the codes.
     item_table
-        Item attributes, one row for each item of `items`, in the same order.
+        Item attributes as they were given, one row an item; `item_texts` brings one into the order of
+        `items`.
     rejected
         The rows that were set aside, with their `row` in the input and a `reason`.
     """
@@ -98,7 +101,6 @@ class EventLog:
     duplicates: Duplicates = "keep"
     max_events_per_customer: int = 20_000
     ignored: tuple[str, ...] = ()
-    n_duplicates: int = 0
     n_relabelled: int = 0
 
     @classmethod
@@ -122,8 +124,6 @@ class EventLog:
     @classmethod
     def from_records(cls, records: list[Mapping[str, Any]], **keywords: Any) -> Self:
         """Read a list of mappings, one for each event; see the class for keywords."""
-        if not records:
-            raise errors.no_rows("the log")
         return cls._read(records, **keywords)
 
     @classmethod
@@ -142,6 +142,7 @@ class EventLog:
         itemless: Collection[str] = ITEMLESS,
     ) -> Self:
         _check_options(unit, on_bad, duplicates, max_events_per_customer)
+        _check_names(columns, event_types, itemless)
         ids = {(columns or {}).get(name, name) for name in ID_COLUMNS}
         reading = read_events(
             open_table(source, ids=ids),
@@ -153,43 +154,50 @@ class EventLog:
         )
         if on_bad == "raise":
             reading.refused.raise_first()
-        set_aside_bots(reading.refused, reading.codes, max_events_per_customer)
-        n_duplicates = set_aside_duplicates(
-            reading.refused, reading.codes | reading.numbers, reject=duplicates == "reject"
-        )
         return cls._settle(
             reading,
             item_table=no_items() if items is None else read_items(items),
             duplicates=duplicates,
-            max_events_per_customer=max_events_per_customer,
-            n_duplicates=n_duplicates,
+            max_events_per_customer=int(max_events_per_customer),
         )
 
     @classmethod
-    def _settle(cls, reading: Reading, item_table: pa.Table, **options: Any) -> Self:
-        """Drop the refused rows, and give the ids that remain their sorted places."""
+    def _settle(
+        cls,
+        reading: Reading,
+        *,
+        item_table: pa.Table,
+        duplicates: Duplicates,
+        max_events_per_customer: int,
+    ) -> Self:
+        """Set aside duplicates and bots, drop what is refused, and give the ids that remain their places."""
+        if duplicates == "reject":
+            set_aside_duplicates(reading.refused, reading.codes | reading.numbers)
+        set_aside_bots(reading.refused, reading.codes, max_events_per_customer)
         keep = reading.refused.code == 0
         columns, vocabularies = {}, {}
         for name, codes in reading.codes.items():
             kept, dictionary = codes[keep], reading.dictionaries[name]
             used = np.zeros(len(dictionary) + 1, bool)
             used[kept] = True
-            in_use = dictionary.filter(pa.array(used[:-1]))
-            if name == "item_id" and len(item_table):
-                in_use = _with_table_items(in_use, item_table)
-            vocabularies[name] = Vocabulary.from_values(in_use)
-            columns[name] = np.append(vocabularies[name].indices(dictionary), np.int32(-1))[kept]
+            used = used[:-1]
+            in_use = dictionary.filter(pa.array(used))
+            listed = _with_table_items(in_use, item_table) if name == "item_id" else in_use
+            vocabularies[name] = Vocabulary.from_values(listed)
+            places = np.full(len(dictionary) + 1, -1, np.int32)
+            places[:-1][used] = vocabularies[name].indices(in_use)
+            columns[name] = places[kept]
         columns |= {name: values[keep] for name, values in reading.numbers.items()}
-        n_relabelled = _relabel_returns(columns, vocabularies)
         return cls(
             columns=columns,
             vocabularies=vocabularies,
             time_kind=reading.time_kind,
             item_table=item_table,
             rejected=reading.refused.table(reading.table),
+            duplicates=duplicates,
+            max_events_per_customer=max_events_per_customer,
             ignored=reading.ignored,
-            n_relabelled=n_relabelled,
-            **options,
+            n_relabelled=int((reading.relabelled & keep).sum()),
         )
 
     def __len__(self) -> int:
@@ -220,6 +228,13 @@ class EventLog:
     def n_items(self) -> int:
         """Number of items, those that only the item table names included."""
         return len(self.items)
+
+    @property
+    def n_duplicates(self) -> int:
+        """Number of rows that repeat an earlier one in every column, kept or set aside."""
+        if self.duplicates == "reject":
+            return int(pc.sum(pc.equal(self.rejected["reason"], REPEATED)).as_py() or 0)
+        return len(repeats(list(self.columns.values())))
 
     def history_index(self) -> tuple[np.ndarray, int]:
         """Number the histories: customers by their index, then anonymous visits.
@@ -259,32 +274,37 @@ class EventLog:
         """Return this log followed by another, or by anything that `from_frame` or `read` takes.
 
         Item attributes of `other` replace those of the same items. The limits of this log on events per
-        customer and its treatment of duplicates hold for the whole.
+        customer and its treatment of duplicates hold for the whole, also for what is yet to be read unless
+        `keywords` say otherwise. Rows that only the whole sets aside have no number in `rejected`.
 
         Raises
         ------
         SchemaError
             If ids differ in type, or the order of events is told in another way.
+        ArgumentError
+            If there are keywords for a log that is read already.
         """
         if not isinstance(other, EventLog):
-            other = type(self)._read(other, **keywords)
+            limits = {
+                "duplicates": self.duplicates,
+                "max_events_per_customer": self.max_events_per_customer,
+            }
+            other = type(self)._read(other, **(limits | keywords))
+        elif keywords:
+            raise errors.bad_argument(
+                "append", sorted(keywords), "no keywords beside an EventLog, which is read already"
+            )
         if self.time_kind != other.time_kind:
             raise errors.other_time_kind(other.time_kind, self.time_kind)
-        reading = _join(self, other)
-        set_aside_bots(reading.refused, reading.codes, self.max_events_per_customer)
-        n_duplicates = set_aside_duplicates(
-            reading.refused, reading.codes | reading.numbers, reject=self.duplicates == "reject"
-        )
         log = self._settle(
-            reading,
+            join_logs(self, other),
             item_table=join_items(self.item_table, other.item_table),
             duplicates=self.duplicates,
             max_events_per_customer=self.max_events_per_customer,
-            n_duplicates=n_duplicates,
         )
         return replace(
             log,
-            rejected=_concat([self.rejected, other.rejected, log.rejected.drop_columns("row")]),
+            rejected=stack([self.rejected, other.rejected, log.rejected.drop_columns("row")]),
             ignored=tuple(dict.fromkeys(self.ignored + other.ignored)),
             n_relabelled=self.n_relabelled + other.n_relabelled,
         )
@@ -326,24 +346,40 @@ class EventLog:
             self,
             columns=columns,
             vocabularies=vocabularies,
-            rejected=self.rejected.slice(0, 0),
-            n_duplicates=0,
+            rejected=self.rejected.schema.empty_table(),
             n_relabelled=0,
         )
 
 
-def _check_options(unit: str | None, on_bad: str, duplicates: str, most: object) -> None:
-    if unit not in {None, "s", "ms", "us", "ns"}:
+def _check_options(unit: object, on_bad: object, duplicates: object, most: object) -> None:
+    if unit not in (None, "s", "ms", "us", "ns"):
         raise errors.bad_argument("unit", unit, 'one of "s", "ms", "us", "ns"')
-    if on_bad not in {"raise", "quarantine"}:
+    if on_bad not in ("raise", "quarantine"):
         raise errors.bad_argument("on_bad", on_bad, '"raise" or "quarantine"')
-    if duplicates not in {"keep", "reject"}:
+    if duplicates not in ("keep", "reject"):
         raise errors.bad_argument("duplicates", duplicates, '"keep" or "reject"')
-    if not isinstance(most, int) or isinstance(most, bool) or most < 1:
+    if not isinstance(most, int | np.integer) or isinstance(most, bool) or most < 1:
         raise errors.bad_argument("max_events_per_customer", most, "an integer of at least 1")
 
 
+def _check_names(columns: object, event_types: object, itemless: object) -> None:
+    for name, given, example in (
+        ("columns", columns, '{"customer_id": "user"}'),
+        ("event_types", event_types, '{"addtocart": "cart"}'),
+    ):
+        if given is None:
+            continue
+        if not isinstance(given, Mapping) or not all(
+            isinstance(text, str) and text for pair in given.items() for text in pair
+        ):
+            raise errors.bad_argument(name, given, f"a mapping of names to names, such as {example}")
+    if isinstance(itemless, str) or not isinstance(itemless, Collection):
+        raise errors.bad_argument("itemless", itemless, "a collection of event types")
+
+
 def _with_table_items(in_use: pa.Array, item_table: pa.Table) -> pa.Array:
+    if not len(item_table):
+        return in_use
     listed = item_table["item_id"].combine_chunks()
     if len(in_use) and in_use.type != listed.type:
         given, expected = Vocabulary.from_values(listed).kind, Vocabulary.from_values(in_use).kind
@@ -351,78 +387,10 @@ def _with_table_items(in_use: pa.Array, item_table: pa.Table) -> pa.Array:
     return pa.concat_arrays([in_use.cast(listed.type), listed])
 
 
-def _relabel_returns(columns: dict[str, np.ndarray], vocabularies: dict[str, Vocabulary]) -> int:
-    """Call a purchase with a negative quantity, or a negative value and no quantity, a return."""
-    purchase = vocabularies["event_type"].find("purchase")
-    nothing = np.full(len(columns["event_type"]), np.nan)
-    quantity, value = (columns.get(name, nothing) for name in ("quantity", "value"))
-    returned = (columns["event_type"] == purchase) & ((quantity < 0) | (np.isnan(quantity) & (value < 0)))
-    if not returned.any():
-        return 0
-    before = vocabularies["event_type"]
-    after = Vocabulary.from_values([*before, "return"])
-    columns["event_type"] = after.indices(before)[columns["event_type"]]
-    columns["event_type"][returned] = after.find("return")
-    still_used = np.bincount(columns["event_type"], minlength=len(after)) > 0
-    columns["event_type"] = (np.cumsum(still_used) - 1).astype(np.int32)[columns["event_type"]]
-    vocabularies["event_type"] = after.subset(still_used)
-    return int(returned.sum())
-
-
-def _join(first: EventLog, second: EventLog) -> Reading:
-    """Put two logs one after the other, as if they had just been read."""
-    logs = (first, second)
-    codes, dictionaries, numbers = {}, {}, {}
-    for name in dict.fromkeys([*first.columns, *second.columns]):
-        if any(name in log.vocabularies for log in logs):
-            joined = _join_vocabularies(
-                [log.vocabularies[name] for log in logs if name in log.vocabularies], name
-            )
-            dictionaries[name] = joined.to_arrow()
-            codes[name] = np.concatenate([_recode(log, name, joined) for log in logs])
-        else:
-            numbers[name] = np.concatenate([log.columns.get(name, np.full(len(log), np.nan)) for log in logs])
-    refused = Refused(np.zeros(len(first) + len(second), np.uint8))
-    table = _concat([log.to_table() for log in logs])
-    return Reading(table, codes, dictionaries, numbers, first.time_kind, refused, ())
-
-
-def _join_vocabularies(vocabularies: list[Vocabulary], name: str) -> Vocabulary:
-    filled = [vocabulary for vocabulary in vocabularies if len(vocabulary)]
-    if len({vocabulary.kind for vocabulary in filled}) > 1:
-        raise errors.other_id_type(name, filled[1].kind, filled[0].kind, "the log to append")
-    if not filled:
-        return vocabularies[0]
-    return Vocabulary.from_values(pa.concat_arrays([vocabulary.to_arrow() for vocabulary in filled]))
-
-
-def _recode(log: EventLog, name: str, joined: Vocabulary) -> np.ndarray:
-    if name not in log.columns:
-        return np.full(len(log), -1, np.int32)
-    places = np.append(joined.indices(log.vocabularies[name]), np.int32(-1))
-    return np.asarray(places[log.columns[name]])
-
-
-def _concat(tables: list[pa.Table]) -> pa.Table:
-    """Stack tables; columns whose types can't be joined without loss become text."""
-    for name in dict.fromkeys(name for table in tables for name in table.column_names):
-        kinds = {table[name].type for table in tables if name in table.column_names} - {pa.null()}
-        if len(kinds) > 1:
-            tables = [
-                table.set_column(table.column_names.index(name), name, table[name].cast(pa.large_string()))
-                if name in table.column_names
-                else table
-                for table in tables
-            ]
-    return pa.concat_tables(tables, promote_options="default")
-
-
 def _rows_of(rejected: pa.Table, customer_id: int | str) -> np.ndarray:
-    """Find a customer's rows among those set aside, whatever type their column has."""
+    """Find a customer's rows among those set aside; joined logs may hold integers there as text."""
     ids = rejected["customer_id"]
-    if pa.types.is_dictionary(ids.type):
-        ids = ids.cast(ids.type.value_type)
-    if pa.types.is_null(ids.type):
+    if pa.types.is_null(ids.type) or (pa.types.is_integer(ids.type) and isinstance(customer_id, str)):
         return np.zeros(len(ids), bool)
     ids = pc.utf8_normalize(ids.cast(pa.large_string()), form="NFC")
     text = unicodedata.normalize("NFC", str(customer_id))

@@ -7,8 +7,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engagelib import errors
-from engagelib.reading import encode_ids, open_table
-from engagelib.strings import StringColumn
+from engagelib.opening import index_names, open_table
+from engagelib.reading import encode_ids
+from engagelib.refusals import Refused
+from engagelib.strings import StringColumn, decoded
 from engagelib.vocabulary import Vocabulary
 
 _TEXT: Final = ("title", "category")
@@ -23,18 +25,20 @@ def read_items(source: Any) -> pa.Table:
     Raises
     ------
     SchemaError
-        If `item_id` is missing, null, repeated or of a wrong type, or another known column is of a wrong
-        type.
+        If `item_id` is missing, null, repeated, too long or of a wrong type, or another known column is of
+        a wrong type.
     """
-    table = open_table(source, "items", ids=("item_id",))
+    table = open_table(source, "items", ids=("item_id",), texts=_TEXT)
     if "item_id" not in table.column_names:
-        raise errors.missing_column("item_id", table.column_names, renames=False)
-    codes, dictionary = encode_ids(table["item_id"], "item_id", None)
-    if (codes < 0).any():
-        rows = np.flatnonzero(codes < 0)
-        raise errors.bad_rows(
-            "item_id", "null in the item table", rows[:6].tolist(), len(rows), "give each item its id."
-        )
+        in_index = "item_id" in index_names(table)
+        raise errors.missing_column("item_id", table.column_names, renames=False, in_index=in_index)
+    for name in table.column_names:
+        if table.column_names.count(name) > 1:
+            raise errors.repeated_column(name)
+    refused = Refused(np.zeros(len(table), np.uint8))
+    codes, dictionary = encode_ids(table["item_id"], "item_id", refused)
+    refused.add(codes < 0, "item_id", "null in the item table")
+    refused.raise_first("give each item an id of its own.")
     ids = dictionary.take(pa.array(codes))
     distinct = pc.unique(ids)
     if len(distinct) < len(ids):
@@ -91,8 +95,9 @@ def _places(table: pa.Table, items: Vocabulary) -> pa.Array:
 
 
 def _attribute(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
-    kind = values.type
     try:
+        values = decoded(values)
+        kind = values.type
         if name in _TEXT:
             return values.cast(pa.large_string())
         if name == "price":

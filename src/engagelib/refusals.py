@@ -2,11 +2,17 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import pyarrow as pa
 
 from engagelib import errors
+from engagelib.strings import decoded
+
+REPEATED: Final = "row: repeats an earlier row in every column"
+BOT: Final = "customer_id: a customer with more than"
+"""How the reasons of exact duplicates and of bots read, or begin."""
 
 
 @dataclass
@@ -14,7 +20,7 @@ class Refused:
     """The rows that are set aside: a code for each row, 0 where it is kept, and what each code means."""
 
     code: np.ndarray
-    wordings: list[Callable[[Sequence[int], int], errors.SchemaError]] = field(default_factory=list)
+    wordings: list[Callable[[Sequence[int], int, str], errors.SchemaError]] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
 
     def add(
@@ -22,28 +28,39 @@ class Refused:
         mask: np.ndarray,
         column: str,
         reason: str,
-        error: Callable[[Sequence[int], int], errors.SchemaError] | None = None,
+        error: Callable[[Sequence[int], int, str], errors.SchemaError] | None = None,
     ) -> None:
         """Set aside the rows of a mask that are not set aside already."""
         mask = mask & (self.code == 0)
         if not mask.any():
             return
-        self.wordings.append(error or (lambda rows, count: errors.bad_rows(column, reason, rows, count)))
+        self.wordings.append(
+            error or (lambda rows, count, hint: errors.bad_rows(column, reason, rows, count, hint))
+        )
         self.reasons.append(f"{column}: {reason}")
         self.code[mask] = len(self.reasons)
 
-    def raise_first(self) -> None:
-        """Raise the error of the first reason found, if there is one."""
+    def raise_first(self, hint: str = "") -> None:
+        """Raise the error of the first reason found, if there is one, with a hint of one's own."""
         if self.wordings:
             rows = np.flatnonzero(self.code == 1)
-            raise self.wordings[0](rows[:6].tolist(), len(rows))
+            raise self.wordings[0](rows[:6].tolist(), len(rows), hint)
 
     def table(self, table: pa.Table) -> pa.Table:
         """Return the refused rows as they came, each with its row number and reason."""
         rows = np.flatnonzero(self.code)
         reasons = pa.array(self.reasons, pa.string()).take(pa.array(self.code[rows] - 1))
-        kept = table.take(pa.array(rows))
-        return kept.append_column("row", pa.array(rows, pa.int64())).append_column("reason", reasons)
+        # A dictionary would carry along the ids of everyone else.
+        plain = pa.table({name: _pick(table[name], rows) for name in table.column_names})
+        return plain.append_column("row", pa.array(rows, pa.int64())).append_column("reason", reasons)
+
+
+def _pick(column: pa.ChunkedArray, rows: np.ndarray) -> pa.ChunkedArray:
+    if not len(rows):
+        return decoded(column.slice(0, 0))
+    if str(column.type) == "string_view":  # Arrow can't take rows of these
+        column = decoded(column)
+    return decoded(column.take(pa.array(rows)))
 
 
 def number_histories(codes: Mapping[str, np.ndarray], n_customers: int) -> tuple[np.ndarray, int]:
@@ -81,26 +98,22 @@ def set_aside_bots(refused: Refused, codes: Mapping[str, np.ndarray], most: int)
     if too_many.any():
         mask = np.zeros(len(refused.code), bool)
         mask[kept] = too_many[history]
-        refused.add(mask, "customer_id", f"a customer with more than {most:,} events")
+        column, reason = BOT.split(": ")
+        refused.add(mask, column, f"{reason} {most:,} events")
 
 
-def set_aside_duplicates(refused: Refused, columns: Mapping[str, np.ndarray], *, reject: bool) -> int:
-    """Count rows that repeat an earlier one in every column; set them aside where asked to."""
+def set_aside_duplicates(refused: Refused, columns: Mapping[str, np.ndarray]) -> None:
+    """Set aside rows that repeat an earlier one in every column."""
     kept = np.flatnonzero(refused.code == 0)
-    repeats = kept[_repeats([values[kept] for values in columns.values()])]
-    if reject:
-        mask = np.zeros(len(refused.code), bool)
-        mask[repeats] = True
-        refused.add(mask, "row", "repeats an earlier row in every column")
-    return len(repeats)
+    mask = np.zeros(len(refused.code), bool)
+    mask[kept[repeats([values[kept] for values in columns.values()])]] = True
+    column, reason = REPEATED.split(": ")
+    refused.add(mask, column, reason)
 
 
-def _repeats(columns: Sequence[np.ndarray]) -> np.ndarray:
+def repeats(columns: Sequence[np.ndarray]) -> np.ndarray:
     """Return the places, rising, of rows that equal an earlier one in every column; NaN equals NaN."""
-    words = [
-        np.ascontiguousarray(values, np.float64 if values.dtype.kind == "f" else np.int64).view(np.uint64)
-        for values in columns
-    ]
+    words = [_words(values) for values in columns]
     mixed = np.zeros(len(words[0]), np.uint64)
     for word in words:
         mixed ^= word
@@ -116,3 +129,11 @@ def _repeats(columns: Sequence[np.ndarray]) -> np.ndarray:
     rows = np.stack([word[suspects] for word in words], axis=1)
     _, first = np.unique(rows, axis=0, return_index=True)
     return np.delete(suspects, first)
+
+
+def _words(values: np.ndarray) -> np.ndarray:
+    if values.dtype.kind != "f":
+        return np.ascontiguousarray(values, np.int64).view(np.uint64)
+    plain = values + 0.0  # -0.0 becomes 0.0, and a NaN gets the bits of every other
+    plain[np.isnan(plain)] = np.nan
+    return plain.view(np.uint64)

@@ -15,6 +15,10 @@ _CHUNK = 4
 # A prime without structure just below 2**31: a remainder shifted by one chunk still fits in 63 bits.
 _PRIME = 1_911_520_727
 
+# Strings beyond this many bytes are taken one by one: a single one of a megabyte would otherwise need a
+# quarter of a million passes over the column.
+_LONG = 4096
+
 
 class StringColumn:
     """Strings in UTF-8, one after the other, with the place where each begins.
@@ -86,11 +90,13 @@ class StringColumn:
         return {"offsets": self.offsets, "data": self.data}
 
     def to_arrow(self) -> "pa.LargeStringArray":
-        """Return an Arrow array over the same memory."""
+        """Return an Arrow array over the same memory; `ArrowInvalid` where the two arrays contradict."""
         import pyarrow as pa
 
         buffers = (pa.py_buffer(np.ascontiguousarray(part)) for part in (self.offsets, self.data))
-        return pa.LargeStringArray.from_buffers(len(self), *buffers)
+        array = pa.LargeStringArray.from_buffers(len(self), *buffers)
+        array.validate(full=True)  # Arrow trusts its buffers, and would read beyond altered ones
+        return array
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -117,8 +123,10 @@ class StringColumn:
         """Hash each string as `hash_bytes` does one, uint64."""
         result = np.zeros(len(self), np.uint64)
         prime, power = np.uint64(_PRIME), 1
-        left, active = self.lengths(), np.arange(len(self))
-        ends = self.offsets[1:]
+        left, ends = self.lengths(), self.offsets[1:]
+        for long in np.flatnonzero(left > _LONG).tolist():
+            result[long] = hash_bytes(self.bytes_at(long))
+        active = np.flatnonzero(left <= _LONG)
         place = 0
         while len(active):
             chunk, more = self._chunks(ends[active], left[active], place)
@@ -132,7 +140,9 @@ class StringColumn:
         """Say for each pair of places whether the strings there are the same, byte for byte."""
         mine, theirs = self.lengths()[index], other.lengths()[other_index]
         result: np.ndarray = mine == theirs
-        active = np.flatnonzero(result)
+        for long in np.flatnonzero(result & (mine > _LONG)).tolist():
+            result[long] = self.bytes_at(index[long]) == other.bytes_at(other_index[long])
+        active = np.flatnonzero(result & (mine <= _LONG))
         place = 0
         while len(active):
             left, left_more = self._chunks(self.offsets[index[active] + 1], mine[active], place)
@@ -157,7 +167,7 @@ class StringColumn:
         return np.where(more, chunk, (chunk & (one - np.uint64(1))) | one), more
 
 
-def hash_bytes(text: bytes) -> int:
+def hash_bytes(text: bytes | memoryview) -> int:
     """Hash one UTF-8 string: its bytes behind a 1, read as a big-endian number, modulo a prime.
 
     One division of a long integer is the fastest hash that Python computes alike in every process and
@@ -169,3 +179,23 @@ def hash_bytes(text: bytes) -> int:
 def as_view(array: np.ndarray) -> memoryview:
     """Look at an array through Python's own eyes: one element is then a built-in number, and quick to get."""
     return memoryview(np.ascontiguousarray(array))  # type: ignore[arg-type]
+
+
+def is_text(kind: "pa.DataType") -> bool:
+    """Say whether an Arrow type is text in any of its layouts."""
+    import pyarrow as pa
+
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or str(kind) == "string_view")
+
+
+def decoded(array: "pa.Array | pa.ChunkedArray") -> "pa.Array | pa.ChunkedArray":
+    """Return an Arrow array without dictionaries and string views, which some of Arrow's functions lack."""
+    import pyarrow as pa
+
+    of_codes = pa.types.is_dictionary(array.type)
+    kind = array.type.value_type if of_codes else array.type
+    kind = pa.large_string() if str(kind) == "string_view" else kind
+    if not of_codes:
+        return array if array.type == kind else array.cast(kind)
+    chunks = array.chunks if isinstance(array, pa.ChunkedArray) else [array]
+    return pa.chunked_array([chunk.dictionary.cast(kind).take(chunk.indices) for chunk in chunks], kind)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from numbers import Integral, Real
 from typing import Any
 
 Cell = str | int | float | None
@@ -65,12 +66,12 @@ def html_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, title:
 
 
 def _is_numeric(rows: Sequence[Sequence[Cell]], place: int) -> bool:
-    return any(isinstance(row[place], int | float) for row in rows)
+    return any(isinstance(row[place], Real) and not isinstance(row[place], bool) for row in rows)
 
 
 def _spell(cell: Cell) -> str:
     if cell is None:
         return ""
     if isinstance(cell, bool | str):
-        return str(cell)
-    return f"{cell:,}" if isinstance(cell, int) else f"{cell:,.4f}"
+        return " ".join(str(cell).splitlines())
+    return f"{cell:,}" if isinstance(cell, Integral) else f"{cell:,.4f}"

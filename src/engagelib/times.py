@@ -32,6 +32,9 @@ def to_microseconds(at: Moment, name: str = "at") -> int:
         if isinstance(at, str):
             at = datetime.fromisoformat(at)
         if isinstance(at, np.datetime64):
+            # Years far away, and NaT, would wrap around on the way to microseconds.
+            if not 1990 <= int(at.astype("datetime64[Y]").astype(np.int64)) + 1970 <= 2200:
+                raise bad_argument(name, at, expected)
             micros = int(at.astype("datetime64[us]").astype(np.int64))
         elif isinstance(at, datetime):
             aware = at if at.tzinfo is not None else at.replace(tzinfo=UTC)

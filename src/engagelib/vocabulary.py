@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from engagelib.errors import mixed_ids
-from engagelib.strings import StringColumn, as_view, hash_bytes
+from engagelib.errors import large_ids, mixed_ids, unencodable
+from engagelib.strings import StringColumn, as_view, decoded, hash_bytes, is_text
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -75,21 +75,29 @@ class Vocabulary:
         Raises
         ------
         SchemaError
-            If integers and strings are mixed, or an id is neither.
+            If integers and strings are mixed, an id is neither, or one does not fit 64 bits or UTF-8.
         """
         import pyarrow as pa
         import pyarrow.compute as pc
 
         if not isinstance(values, pa.Array | pa.ChunkedArray):
             values = list(values)
-            _check_one_kind(values)
-            values = pa.array(values)
-        if pa.types.is_dictionary(values.type):
-            values = values.cast(values.type.value_type)
-        values = pc.drop_null(pc.unique(values))
+            check_one_kind(values)
+            try:
+                values = pa.array(values)
+            except OverflowError as error:
+                raise large_ids() from error
+            except UnicodeEncodeError as error:
+                raise unencodable() from error
+        values = decoded(values)
+        if not (is_text(values.type) or pa.types.is_integer(values.type) or pa.types.is_null(values.type)):
+            raise mixed_ids([str(values.type)])
         if pa.types.is_integer(values.type):
-            return cls(np.sort(values.cast(pa.int64()).to_numpy(zero_copy_only=False)))
-        values = values.cast(pa.large_string())
+            try:
+                return cls(np.sort(pc.drop_null(pc.unique(values)).cast(pa.int64()).to_numpy()))
+            except pa.ArrowInvalid as error:
+                raise large_ids() from error
+        values = pc.drop_null(pc.unique(values.cast(pa.large_string())))
         normal = pc.unique(pc.utf8_normalize(values, form="NFC"))
         return cls(StringColumn.from_arrow(normal.take(pc.sort_indices(normal))))
 
@@ -188,9 +196,18 @@ class Vocabulary:
         ids
             Another `Vocabulary`, a sequence, an array or an Arrow array.
         """
+        if type(ids).__module__.startswith("pyarrow"):
+            ids = decoded(ids)
+            if ids.null_count:
+                result = np.full(len(ids), -1, np.int32)
+                result[ids.is_valid().to_numpy(zero_copy_only=False)] = self.indices(ids.drop_null())
+                return result
+        elif not hasattr(ids, "__len__"):
+            ids = list(ids)
         column = _id_column(ids)
         if column is None:  # types differ from id to id: exact, one by one
-            return np.fromiter(map(self.find, ids), np.int32, len(ids))
+            each = ids.to_pylist() if hasattr(ids, "to_pylist") else ids
+            return np.fromiter(map(self.find, each), np.int32, len(ids))
         result = np.full(len(column), -1, np.int32)
         if not len(self) or not len(column) or isinstance(column, np.ndarray) != (self.kind == "int"):
             return result
@@ -217,13 +234,13 @@ class Vocabulary:
         return [self._numbers[place] for place in index]
 
 
-def _check_one_kind(ids: Sequence[object]) -> None:
+def check_one_kind(ids: Sequence[object], column: str = "") -> None:
     """Refuse ids of more than one type, or of a type that no id can have; None is left out."""
     kinds = set(map(type, ids)) - {type(None)}
     texts = {kind for kind in kinds if issubclass(kind, str)}
     numbers = {kind for kind in kinds if issubclass(kind, int | np.integer) and kind is not bool}
     if (texts and numbers) or kinds - texts - numbers:
-        raise mixed_ids(sorted(kind.__name__ for kind in kinds))
+        raise mixed_ids(sorted(kind.__name__ for kind in kinds), column)
 
 
 def _id_column(ids: Any) -> "np.ndarray | StringColumn | None":
@@ -232,6 +249,8 @@ def _id_column(ids: Any) -> "np.ndarray | StringColumn | None":
         return ids.values
     if isinstance(ids, np.ndarray) and ids.dtype.kind in "iu":
         return ids.astype(np.int64) if ids.dtype != np.uint64 or ids.max(initial=0) < 2**63 else None
+    if isinstance(ids, np.ndarray) and ids.dtype.kind not in "OU":  # `tolist` turns some dates into integers
+        return None
     if type(ids).__module__.startswith("pyarrow"):
         return _arrow_column(ids)
     values: list[Any] = ids.tolist() if hasattr(ids, "tolist") else list(ids)
@@ -252,13 +271,12 @@ def _arrow_column(ids: Any) -> "np.ndarray | StringColumn | None":
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    if pa.types.is_dictionary(ids.type):
-        ids = ids.cast(ids.type.value_type)
-    if ids.null_count:
-        return None
-    if pa.types.is_integer(ids.type):
-        return ids.cast(pa.int64()).to_numpy(zero_copy_only=False)  # type: ignore[no-any-return]
-    return StringColumn.from_arrow(pc.utf8_normalize(ids.cast(pa.large_string()), form="NFC"))
+    if is_text(ids.type):
+        return StringColumn.from_arrow(pc.utf8_normalize(ids.cast(pa.large_string()), form="NFC"))
+    if pa.types.is_integer(ids.type) and ids.type != pa.uint64():
+        numbers: np.ndarray = ids.cast(pa.int64()).to_numpy(zero_copy_only=False)
+        return numbers
+    return None
 
 
 def _hashes(values: "np.ndarray | StringColumn") -> np.ndarray:
