@@ -38,7 +38,11 @@ def test_each_event_type_is_a_line_that_counts_its_events(shop_log):
 
 def test_the_last_step_ends_at_the_newest_event():
     log = EventLog.from_frame(
-        {"customer_id": [1, 1, 1], "item_id": [1, 2, 3], "timestamp": ["2024-01-01", "2024-01-02", "2024-01-08"]}
+        {
+            "customer_id": [1, 1, 1],
+            "item_id": [1, 2, 3],
+            "timestamp": ["2024-01-01", "2024-01-02", "2024-01-08"],
+        }
     )
     (line,) = plot_events(log, days=2).get_lines()
     assert line.get_ydata().tolist() == [1, 0, 0, 2]  # newest first: the 7th and 8th, ..., the 1st and 2nd
@@ -53,7 +57,9 @@ def test_events_go_where_they_are_told(shop_log):
 
 def test_events_need_times_and_a_width(shop_log):
     plain = EventLog.from_frame({"customer_id": [1], "item_id": [1]})
-    with pytest.raises(errors.NotEnoughDataError, match=r"^plot_events needs a timestamp for each event; .* 'set'\."):
+    with pytest.raises(
+        errors.NotEnoughDataError, match=r"^plot_events needs a timestamp for each event; .* 'set'\."
+    ):
         plot_events(plain)
     with pytest.raises(errors.ArgumentError, match=r"^days=0: expected a number above 0\.$"):
         plot_events(shop_log, days=0)
@@ -75,5 +81,7 @@ def test_a_comparison_is_a_point_for_each_recommender(shop_log):
 
 def test_without_matplotlib_the_extra_is_named(shop_log, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
-    with pytest.raises(ImportError, match=r"^matplotlib is not installed\. Hint: pip install 'engagelib\[plots\]'\.$"):
+    with pytest.raises(
+        ImportError, match=r"^matplotlib is not installed\. Hint: pip install 'engagelib\[plots\]'\.$"
+    ):
         plot_events(shop_log)

@@ -14,8 +14,7 @@ if TYPE_CHECKING:
     from engagelib.histories import Histories
     from engagelib.loading import load
     from engagelib.models import ItemKNN, Model, Popularity
-    from engagelib.recommendations import Recommendations
-    from engagelib.recommender import Recommender
+    from engagelib.recommender import Recommendations, Recommender
     from engagelib.splitting import split_by_position, split_by_session, split_by_time
     from engagelib.versions import show_versions
     from engagelib.vocabulary import Vocabulary
@@ -48,7 +47,7 @@ _HOMES = {
     "ItemKNN": "models",
     "Model": "models",
     "Popularity": "models",
-    "Recommendations": "recommendations",
+    "Recommendations": "recommender",
     "Recommender": "recommender",
     "Vocabulary": "vocabulary",
     "compare": "evaluation",

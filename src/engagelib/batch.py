@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 
 from engagelib import __version__, errors
-from engagelib.request import check_count
+from engagelib.recommender.request import check_count
 from engagelib.times import to_datetime, to_microseconds
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def recommend_all(
     job = _describe(recommender, part_size, {"k": k, **arguments})
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
-        raise errors.foreign_batch_folder(folder, "is a file")
+        raise errors.batch.foreign_batch_folder(folder, "is a file")
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         _settle(folder, job, resume=resume, overwrite=overwrite)
@@ -263,7 +263,7 @@ def _settle(folder: Path, job: dict[str, Any], *, resume: bool, overwrite: bool)
     if names:
         there = _read_job(folder / _JOB)
         if there is None:
-            raise errors.foreign_batch_folder(folder, f"is not a batch job and has {names[0]} in it")
+            raise errors.batch.foreign_batch_folder(folder, f"is not a batch job and has {names[0]} in it")
         if not overwrite:
             _check_same(folder, there, job, resume=resume)
             return
@@ -277,7 +277,7 @@ def _settle(folder: Path, job: dict[str, Any], *, resume: bool, overwrite: bool)
 
 def _check_same(folder: Path, there: dict[str, Any], here: dict[str, Any], *, resume: bool) -> None:
     if not resume:
-        raise errors.job_in_place(folder)
+        raise errors.batch.job_in_place(folder)
     old, new = (
         {**job["settings"], **{name: job.get(name) for name in ("model_version", "library_version")}}
         for job in (there, here)
@@ -290,9 +290,9 @@ def _check_same(folder: Path, there: dict[str, Any], here: dict[str, Any], *, re
         ]
         if len(different) > _DIFFERENCES_SHOWN:
             texts.append(f"and {len(different) - _DIFFERENCES_SHOWN} more")
-        raise errors.other_job(folder, texts)
+        raise errors.batch.other_job(folder, texts)
     if here["model_version"] is None:
-        raise errors.unsaved_job(folder)
+        raise errors.batch.unsaved_job(folder)
 
 
 def _read_job(file: Path) -> dict[str, Any] | None:
@@ -320,7 +320,7 @@ def _alone(folder: Path) -> Iterator[None]:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise errors.busy_batch_folder(folder) from None
+            raise errors.batch.busy_batch_folder(folder) from None
         except OSError as error:  # some network file systems
             logger.warning("writing without a lock: %s: %s", folder, error)
         yield

@@ -346,13 +346,13 @@ class Histories:
             if value is not None and not value > 0:
                 raise errors.bad_argument(name, value, "a number above 0, or None for no decay")
         if half_life_days is not None and self.time_kind != "timestamp":
-            raise errors.needs_time("half_life_days", self.time_kind)
+            raise errors.log.needs_time("half_life_days", self.time_kind)
         if half_life_steps is not None and self.time_kind == "set":
-            raise errors.needs_order("half_life_steps")
+            raise errors.log.needs_order("half_life_steps")
         if by not in {"customer", *_CODES}:
             raise errors.bad_argument("by", by, f"one of {', '.join(['customer', *_CODES])}")
         if by != "customer" and by not in self.codes:
-            raise errors.needs_column(f'by="{by}"', _CODES[by])
+            raise errors.log.needs_column(f'by="{by}"', _CODES[by])
 
 
 def _steps_back(history: np.ndarray, time: np.ndarray) -> np.ndarray:

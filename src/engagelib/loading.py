@@ -26,5 +26,5 @@ def load(path: str | Path, *, verify: Literal["quick", "full"] = "quick") -> Rec
     """
     artifact = store.open_artifact(path, verify=verify)
     if artifact.kind not in _KINDS:
-        raise errors.unknown_kind(str(path), artifact.kind, _KINDS)
+        raise errors.answering.unknown_kind(str(path), artifact.kind, _KINDS)
     return _KINDS[artifact.kind](artifact)

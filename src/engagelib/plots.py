@@ -39,7 +39,7 @@ def plot_events(log: "EventLog", *, days: float = 7.0, ax: "Axes | None" = None)
         If `days` is not above 0.
     """
     if log.time_kind != "timestamp":
-        raise errors.needs_time("plot_events", log.time_kind)
+        raise errors.log.needs_time("plot_events", log.time_kind)
     if not days > 0:
         raise errors.bad_argument("days", days, "a number above 0")
     ax = _axes(ax)

@@ -55,5 +55,6 @@ def match_returns(
     share = left[bought] / size[bought]
     kept[place[bought]] = np.where(share < _ROUNDING, 0.0, share)
     floor_before = np.where(np.r_[True, stack[1:] != stack[:-1]], 0.0, np.r_[0.0, floor[:-1]])
-    unmatched[place] = floor_before - floor
+    missing = floor_before - floor
+    unmatched[place] = np.where(missing < size * _ROUNDING, 0.0, missing)
     return kept, unmatched

@@ -73,7 +73,7 @@ class Split:
             raise errors.bad_argument("cut", self.cut, 'None, save with by="time"')
         if self.by == "position":
             if self.train.time_kind == "set":
-                raise errors.needs_order('a split by "position"')
+                raise errors.log.needs_order('a split by "position"')
             times = self.train.columns["time"], self.test.columns["time"]
             _check_order(self.train, self.test, times, "position")
         else:
@@ -120,9 +120,9 @@ def split_by_time(
     chosen = {"at": at, "test_days": test_days, "test_share": test_share}
     given = [name for name, value in chosen.items() if value is not None]
     if len(given) != 1:
-        raise errors.exactly_one(given, chosen)
+        raise errors.evaluation.exactly_one(given, chosen)
     if log.time_kind != "timestamp":
-        raise errors.needs_time("split_by_time", log.time_kind)
+        raise errors.log.needs_time("split_by_time", log.time_kind)
     time = log.columns["time"]
     asked = f"{given[0]}={chosen[given[0]]!r}"
     if at is not None:
@@ -135,7 +135,7 @@ def split_by_time(
     is_test = time >= cut
     if is_test.all() or not is_test.any():
         span = f"its events lie from {spell(time.min())} to {spell(time.max())} UTC" if len(time) else _EMPTY
-        raise errors.empty_side("training" if is_test.any() else "testing", asked, span)
+        raise errors.evaluation.empty_side("training" if is_test.any() else "testing", asked, span)
     return Split(log.select(~is_test), log.select(is_test), "time", cut)
 
 
@@ -161,7 +161,7 @@ def split_by_position(log: EventLog, *, n_last: int = 1) -> Split:
     if isinstance(n_last, bool) or not isinstance(n_last, int | np.integer) or n_last < 1:
         raise errors.bad_argument("n_last", n_last, "an integer of at least 1")
     if log.time_kind == "set":
-        raise errors.needs_order("split_by_position")
+        raise errors.log.needs_order("split_by_position")
     customer = log.columns["customer_id"]
     known = np.flatnonzero(customer >= 0)
     in_order = known[np.argsort(log.columns["time"][known], kind="stable")]
@@ -172,7 +172,7 @@ def split_by_position(log: EventLog, *, n_last: int = 1) -> Split:
     is_test[in_order] = (from_end <= n_last) & (np.repeat(counts, counts) > n_last)
     if not is_test.any():
         found = f"no customer has more than {counts.max(initial=0):,}" if len(log) else _EMPTY
-        raise errors.empty_side("testing", f"n_last={n_last!r}", found)
+        raise errors.evaluation.empty_side("testing", f"n_last={n_last!r}", found)
     return Split(log.select(~is_test), log.select(is_test), "position")
 
 
@@ -199,9 +199,9 @@ def split_by_session(log: EventLog, *, test_share: float = 0.1) -> Split:
     """
     _check_number("test_share", test_share, 1.0)
     if "session_id" not in log.columns:
-        raise errors.needs_column("split_by_session", "session_id")
+        raise errors.log.needs_column("split_by_session", "session_id")
     if log.time_kind == "set":
-        raise errors.needs_order("split_by_session")
+        raise errors.log.needs_order("split_by_session")
     starts, of_sessions = _visit_starts(log)
     is_test = starts >= _newest_share(of_sessions, test_share)
     if is_test.all() or not is_test.any():
@@ -210,7 +210,7 @@ def split_by_session(log: EventLog, *, test_share: float = 0.1) -> Split:
         if n_sessions > 1:
             found += f", {np.count_nonzero(of_sessions == of_sessions.max()):,} of them start last, together"
         side = "training" if is_test.any() else "testing"
-        raise errors.empty_side(side, f"test_share={test_share!r}", found if len(log) else _EMPTY)
+        raise errors.evaluation.empty_side(side, f"test_share={test_share!r}", found if len(log) else _EMPTY)
     return Split(log.select(~is_test), log.select(is_test), "session")
 
 
@@ -236,7 +236,7 @@ def check_not_fitted_on(histories: Histories, split: Split | EventLog) -> None:
     """
     test, train = (split.test, split.train) if isinstance(split, Split) else (split, None)
     if histories.time_kind != test.time_kind:
-        raise errors.sides_differ(test.time_kind, histories.time_kind, "the log fitted on")
+        raise errors.evaluation.sides_differ(test.time_kind, histories.time_kind, "the log fitted on")
     time, rows = histories.time, histories.rows()
     customer = np.where(rows < histories.n_customers, rows, -1)
     by_time = split.by == "time" if isinstance(split, Split) else test.time_kind == "timestamp"
@@ -246,13 +246,13 @@ def check_not_fitted_on(histories: Histories, split: Split | EventLog) -> None:
         late = time >= cut
         if late.any():
             found = whose(customer[late], histories.customers)
-            raise errors.fitted_too_late(int(late.sum()), found, f"{spell(cut)} UTC")
+            raise errors.evaluation.fitted_too_late(int(late.sum()), found, f"{spell(cut)} UTC")
         return
     if isinstance(split, Split) and split.by == "session" and "session" in histories.tables:
         shared = histories.tables["session"].indices(test.vocabularies["session_id"]) >= 0
         if shared.any():
             first = test.vocabularies["session_id"][int(np.argmax(shared))]
-            raise errors.fitted_on_test(int(shared.sum()), "session", first)
+            raise errors.evaluation.fitted_on_test(int(shared.sum()), "session", first)
     if time is None:
         return
     # Customers by their place in the test log; the last place is for all others.
@@ -267,7 +267,9 @@ def check_not_fitted_on(histories: Histories, split: Split | EventLog) -> None:
         trained, n_trained = _newest_events(place, train.columns["time"], test.n_customers)
         late = (known > trained) | ((known == trained) & (n_known > n_trained))
     if late.any():
-        raise errors.fitted_on_test(int(late.sum()), "customer", test.customers[int(np.argmax(late))])
+        raise errors.evaluation.fitted_on_test(
+            int(late.sum()), "customer", test.customers[int(np.argmax(late))]
+        )
 
 
 def _newest_events(customer: np.ndarray, time: np.ndarray, n_customers: int) -> tuple[np.ndarray, np.ndarray]:
@@ -315,22 +317,22 @@ def _check_sides(train: Any, test: Any) -> None:
             raise errors.bad_argument(name, type(log).__name__, "an EventLog")
     for side, log in (("training", train), ("testing", test)):
         if not len(log):
-            raise errors.empty_side(side, "the split", _EMPTY)
+            raise errors.evaluation.empty_side(side, "the split", _EMPTY)
     if train.time_kind != test.time_kind:
-        raise errors.sides_differ(test.time_kind, train.time_kind)
+        raise errors.evaluation.sides_differ(test.time_kind, train.time_kind)
     for name in ("customer_id", "item_id", "session_id"):
         if name not in train.columns or name not in test.columns:
             continue
         ours, theirs = train.vocabularies[name], test.vocabularies[name]
         # Ids of another type would never meet, and whatever leaks would go unseen.
         if len(ours) and len(theirs) and ours.kind != theirs.kind:
-            raise errors.other_id_type(name, theirs.kind, ours.kind, "the test log")
+            raise errors.log.other_id_type(name, theirs.kind, ours.kind, "the test log")
 
 
 def _check_time(train: EventLog, test: EventLog, given: Any) -> int:
     """Refuse events on the wrong side of the cut; return the cut."""
     if train.time_kind != "timestamp":
-        raise errors.needs_time('a split by "time"', train.time_kind)
+        raise errors.log.needs_time('a split by "time"', train.time_kind)
     cut = test.columns["time"].min() if given is None else given
     whole = isinstance(cut, int | np.integer) and not isinstance(cut, bool)
     if not whole or not EARLIEST <= cut < LATEST:
@@ -341,7 +343,7 @@ def _check_time(train: EventLog, test: EventLog, given: Any) -> int:
         ("test", test, test.columns["time"] < cut),
     ):
         if wrong.any():
-            raise errors.leaked_over_cut(
+            raise errors.evaluation.leaked_over_cut(
                 side,
                 int(wrong.sum()),
                 whose(log.columns["customer_id"][wrong], log.customers),
@@ -361,17 +363,17 @@ def _check_order(train: EventLog, test: EventLog, times: tuple[np.ndarray, np.nd
     if late.any():
         customers = train.columns["customer_id"][late]
         first = train.customers[int(customers[0])]
-        raise errors.leaked_within_customers(len(np.unique(customers)), first, by)
+        raise errors.evaluation.leaked_within_customers(len(np.unique(customers)), first, by)
 
 
 def _check_sessions(train: EventLog, test: EventLog) -> None:
     for log in (train, test):
         if "session_id" not in log.columns:
-            raise errors.needs_column('a split by "session"', "session_id")
+            raise errors.log.needs_column('a split by "session"', "session_id")
     shared = test.vocabularies["session_id"].indices(train.vocabularies["session_id"]) >= 0
     if shared.any():
         first = train.vocabularies["session_id"][int(np.argmax(shared))]
-        raise errors.leaked_sessions(int(shared.sum()), first)
+        raise errors.evaluation.leaked_sessions(int(shared.sum()), first)
     if train.time_kind != "set":
         _check_order(train, test, (_visit_starts(train)[0], _visit_starts(test)[0]), "session")
 

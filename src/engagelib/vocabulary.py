@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 
-from engagelib.errors import large_ids, mixed_ids, unencodable
+from engagelib.errors.log import large_ids, mixed_ids, unencodable
 from engagelib.strings import StringColumn, as_view, decoded, hash_bytes, is_text
 
 if TYPE_CHECKING:

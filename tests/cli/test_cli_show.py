@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from engagelib.cli._show import because, fitted, shortened, stage
-from engagelib.recommendations import Reason
+from engagelib.recommender.recommendations import Reason
 from engagelib.tables import Table
 
 

@@ -7,7 +7,7 @@ from event_cases import LONG, THREE
 
 from engagelib import EventLog
 from engagelib.errors import ArgumentError, SchemaError
-from engagelib.items import join_items, read_items
+from engagelib.events.items import join_items, read_items
 
 
 def test_attributes_come_in_the_order_of_the_items():

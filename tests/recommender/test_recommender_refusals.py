@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 import engagelib as eg
-from engagelib import EventLog, Recommender
+from engagelib import EventLog, Recommender, store
 from engagelib.errors import (
     ArgumentError,
     ArtifactError,
@@ -207,6 +207,6 @@ def test_a_table_of_customers_of_two_types(recommender):
 
 
 def test_an_artifact_of_another_kind(tmp_path):
-    eg.recommender.store.publish(tmp_path / "x", "weather", {"a": np.zeros(1)}, {})
+    store.publish(tmp_path / "x", "weather", {"a": np.zeros(1)}, {})
     with refused(ArtifactError, f"{tmp_path / 'x'} holds a 'weather': expected one of recommender."):
         eg.load(tmp_path / "x")

@@ -11,7 +11,7 @@ import click
 from engagelib.tables import Cell, Table, text_table
 
 if TYPE_CHECKING:
-    from engagelib.recommendations import Reason, Recommendations
+    from engagelib.recommender.recommendations import Reason, Recommendations
 
 WIDTH: Final = 100
 _TITLE_WIDTH: Final = 38

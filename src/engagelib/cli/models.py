@@ -10,8 +10,8 @@ import click
 from engagelib.cli._show import shortened, stage, suggestions
 
 if TYPE_CHECKING:
-    from engagelib.recommendations import Recommendations
     from engagelib.recommender import Recommender
+    from engagelib.recommender.recommendations import Recommendations
     from engagelib.vocabulary import Id, Vocabulary
 
 _COUNT: Final = click.IntRange(min=1)

@@ -12,7 +12,7 @@ from engagelib.events import EventLog
 from engagelib.histories import Histories
 from engagelib.metrics import coverage, ranking_metrics
 from engagelib.recommender import Recommender
-from engagelib.request import ExcludeSeen, Request, check_count
+from engagelib.recommender.request import ExcludeSeen, Request, check_count
 from engagelib.splitting import Split, check_not_fitted_on
 from engagelib.tables import Table
 from engagelib.times import to_datetime
@@ -55,7 +55,7 @@ class Question:
     ) -> Self:
         test = split.test if isinstance(split, Split) else split
         if not len(test):
-            raise errors.empty_side("testing", "the test log", "it is empty")
+            raise errors.evaluation.empty_side("testing", "the test log", "it is empty")
         ks = tuple(dict.fromkeys(check_count(cut, "k") for cut in (k if isinstance(k, Sequence) else (k,))))
         if not ks:
             raise errors.bad_argument("k", k, "an integer of at least 1, or several")
@@ -75,7 +75,7 @@ def prepare(recommender: Recommender, split: Split | EventLog, name: str) -> Non
         raise errors.bad_argument(name, type(recommender).__name__, "a Recommender")
     if not hasattr(recommender, "histories_"):
         if not isinstance(split, Split):
-            raise errors.no_split_to_fit_on()
+            raise errors.evaluation.no_split_to_fit_on()
         recommender.fit(split.train)
     histories, test = recommender.histories_, split.test if isinstance(split, Split) else split
     for column, ours, theirs in (
@@ -83,7 +83,7 @@ def prepare(recommender: Recommender, split: Split | EventLog, name: str) -> Non
         ("item_id", histories.items, test.items),
     ):
         if len(ours) and len(theirs) and ours.kind != theirs.kind:
-            raise errors.other_id_type(column, theirs.kind, ours.kind, "the test log")
+            raise errors.log.other_id_type(column, theirs.kind, ours.kind, "the test log")
     check_not_fitted_on(histories, split)
 
 
@@ -156,7 +156,7 @@ class Judged:
 
 def nothing_to_find(asked: Question, n_customers: int) -> errors.NotEnoughDataError:
     found = [str(name) for name in asked.test.vocabularies["event_type"]]
-    return errors.nothing_to_find(n_customers, asked.events, found)
+    return errors.evaluation.nothing_to_find(n_customers, asked.events, found)
 
 
 def checked_names(names: Sequence[str]) -> tuple[str, ...]:

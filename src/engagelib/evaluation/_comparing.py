@@ -30,7 +30,7 @@ from engagelib.metrics import (
     reciprocal_rank,
 )
 from engagelib.recommender import Recommender
-from engagelib.request import ExcludeSeen, check_count
+from engagelib.recommender.request import ExcludeSeen, check_count
 from engagelib.splitting import Split
 from engagelib.tables import Cell, Table
 
@@ -162,7 +162,7 @@ def compare(
         prepare(recommender, split, f"recommenders[{name!r}]")
         known &= recommender.customers_.indices(asked.test.customers) >= 0
     if not known.any():
-        raise errors.nobody_known(asked.test.n_customers, "the recommenders together know")
+        raise errors.evaluation.nobody_known(asked.test.n_customers, "the recommenders together know")
     customers = np.flatnonzero(known)
     judged = [Judged.ask(recommender, asked, relevant, customers) for recommender in recommenders.values()]
     values = np.stack([_PER_CUSTOMER[metric](each.lists, each.relevant, k) for each in judged])

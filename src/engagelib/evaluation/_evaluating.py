@@ -21,7 +21,7 @@ from engagelib.events import EventLog
 from engagelib.histories import Histories
 from engagelib.metrics import RANKING_METRICS
 from engagelib.recommender import Recommender
-from engagelib.request import ExcludeSeen
+from engagelib.recommender.request import ExcludeSeen
 from engagelib.splitting import Split
 from engagelib.tables import Cell, Table
 
@@ -135,7 +135,7 @@ def evaluate(
         relevant = relevant_items(asked, recommender.histories_)
     known = recommender.customers_.indices(asked.test.customers) >= 0
     if not known.any():
-        raise errors.nobody_known(asked.test.n_customers, "the recommender knows")
+        raise errors.evaluation.nobody_known(asked.test.n_customers, "the recommender knows")
     judged = Judged.ask(recommender, asked, relevant, np.flatnonzero(known))
     to_find = np.diff(judged.relevant.indptr) > 0
     if not to_find.any():

@@ -93,9 +93,9 @@ def checked_pair(item_index: npt.ArrayLike, relevant: Any) -> tuple[npt.NDArray[
     lists = checked_lists(item_index)
     if not issparse(relevant) or relevant.ndim != 2:
         given = f"{type(relevant).__name__} of {getattr(relevant, 'ndim', 0)} dimensions"
-        raise errors.not_a_sparse_matrix("relevant", given)
+        raise errors.metrics.not_a_sparse_matrix("relevant", given)
     if len(lists) != relevant.shape[0]:
-        raise errors.rows_differ("item_index", len(lists), "relevant", relevant.shape[0])
+        raise errors.metrics.rows_differ("item_index", len(lists), "relevant", relevant.shape[0])
     return lists, _relevant_only(relevant)
 
 
@@ -135,13 +135,13 @@ def _checked_blocks(lists: npt.NDArray[Any], n_items: int) -> Iterator[tuple[int
         given = lists[start : start + step]
         # First places of what is wrong, if anything; argwhere goes row by row.
         for row, position in np.argwhere((given < -1) | (given >= n_items))[:1]:
-            raise errors.item_out_of_range(start + row, position, int(given[row, position]), n_items)
+            raise errors.metrics.item_out_of_range(start + row, position, int(given[row, position]), n_items)
         block = given.astype(np.int64)
         for row, position in np.argwhere((block[:, :-1] < 0) & (block[:, 1:] >= 0))[:1]:
-            raise errors.padding_before_item(start + row, position)
+            raise errors.metrics.padding_before_item(start + row, position)
         ordered = np.sort(block, axis=1)
         for row, position in np.argwhere((ordered[:, 1:] == ordered[:, :-1]) & (ordered[:, 1:] >= 0))[:1]:
-            raise errors.repeated_item(start + row, int(ordered[row, position]))
+            raise errors.metrics.repeated_item(start + row, int(ordered[row, position]))
         yield start, block
 
 

@@ -46,7 +46,7 @@ def restore_model(name: str, params: Mapping[str, Any], arrays: Mapping[str, Any
     outside = {model.name: model for model in _subclasses(Model) if "name" in vars(model)}
     known = {**outside, **_MODELS}
     if name not in known:
-        raise errors.unknown_model(name, sorted(known))
+        raise errors.answering.unknown_model(name, sorted(known))
     return known[name].from_arrays(arrays, params)
 
 

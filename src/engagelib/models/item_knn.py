@@ -144,7 +144,7 @@ class ItemKNN(LinearModel):
                 expected = "a number above 0, or None for no decay"
                 raise errors.bad_argument("half_life_steps", self.half_life_steps, expected)
             if histories.time_kind == "set":
-                raise errors.needs_order("half_life_steps")
+                raise errors.log.needs_order("half_life_steps")
         if not 0 < self.k1 < np.inf:
             raise errors.bad_argument("k1", self.k1, "a number above 0")
         if not 0 <= self.b <= 1:

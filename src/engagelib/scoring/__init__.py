@@ -231,7 +231,7 @@ def _sparse_operands(history: Sparse, weights: ItemWeights | Sparse) -> tuple[Sp
     rows = operands.sparse_rows(history, "history")
     if rows.shape[1] != checked.shape[0]:
         expected = "as many columns in history as rows in weights"
-        raise errors.shapes_differ("history", rows.shape, "weights", checked.shape, expected)
+        raise errors.scoring.shapes_differ("history", rows.shape, "weights", checked.shape, expected)
     # In the weights' own index type: SciPy would otherwise convert all the weights for each product.
     indices = rows.indices.astype(checked.indices.dtype, copy=False)
     rows = SparseRows(rows.indptr, indices, operands.as_float32(rows.data), rows.shape)
@@ -244,5 +244,5 @@ def _dense_operands(queries: npt.ArrayLike, factors: Factors | npt.ArrayLike) ->
     vectors = operands.dense_rows(queries, "queries")
     if vectors.shape[1] != checked.shape[1]:
         expected = "as many columns in one as in the other"
-        raise errors.shapes_differ("queries", vectors.shape, "factors", checked.shape, expected)
+        raise errors.scoring.shapes_differ("queries", vectors.shape, "factors", checked.shape, expected)
     return vectors, checked

@@ -213,9 +213,9 @@ class SparseRows(NamedTuple):
 def sparse_rows(matrix: Sparse, name: str) -> SparseRows:
     """Read any SciPy sparse matrix as rows whose indices are safe to follow."""
     if not issparse(matrix):
-        raise errors.wrong_kind(name, type(matrix).__name__, "a SciPy sparse matrix")
+        raise errors.scoring.wrong_kind(name, type(matrix).__name__, "a SciPy sparse matrix")
     if len(matrix.shape) != 2:
-        raise errors.wrong_dimensions(name, matrix.shape, "two dimensions")
+        raise errors.scoring.wrong_dimensions(name, matrix.shape, "two dimensions")
     if matrix.format != "csr":
         matrix = matrix.tocsr()
     return _checked_rows(SparseRows(matrix.indptr, matrix.indices, matrix.data, matrix.shape), name, "")
@@ -225,24 +225,28 @@ def _checked_rows(rows: SparseRows, name: str, hint: str) -> SparseRows:
     indptr, indices, data, shape = rows
     n_rows, n_columns = shape
     if indptr.ndim != 1 or indices.ndim != 1 or data.ndim != 1:
-        raise errors.broken_rows(name, "its arrays are not all one-dimensional", hint)
+        raise errors.scoring.broken_rows(name, "its arrays are not all one-dimensional", hint)
     if len(indptr) != n_rows + 1:
-        raise errors.broken_rows(name, f"indptr has {len(indptr):,} entries for {n_rows:,} rows", hint)
+        raise errors.scoring.broken_rows(
+            name, f"indptr has {len(indptr):,} entries for {n_rows:,} rows", hint
+        )
     if indptr.dtype.kind not in "iu" or indices.dtype.kind not in "iu":
-        raise errors.broken_rows(name, f"its indices are {indptr.dtype} and {indices.dtype}", hint)
+        raise errors.scoring.broken_rows(name, f"its indices are {indptr.dtype} and {indices.dtype}", hint)
     if data.dtype.kind not in "biuf":
-        raise errors.broken_rows(name, f"its values are {data.dtype}, not real numbers", hint)
+        raise errors.scoring.broken_rows(name, f"its values are {data.dtype}, not real numbers", hint)
     end = int(indptr[-1])
     if indptr[0] != 0 or (indptr[1:] < indptr[:-1]).any():
-        raise errors.broken_rows(name, "indptr does not rise from 0", hint)
+        raise errors.scoring.broken_rows(name, "indptr does not rise from 0", hint)
     if min(len(indices), len(data)) < end:
         held = f"indptr ends at {end:,}, with {len(indices):,} indices and {len(data):,} values"
-        raise errors.broken_rows(name, held, hint)
+        raise errors.scoring.broken_rows(name, held, hint)
     # SciPy allows spare room after the last row.
     indices, data = indices[:end], data[:end]
     if end and (int(indices.min()) < 0 or int(indices.max()) >= n_columns):
         at = int(np.argmax((indices < 0) | (indices >= n_columns)))
-        raise errors.broken_rows(name, f"entry {at:,} is in column {indices[at]} of {n_columns:,}", hint)
+        raise errors.scoring.broken_rows(
+            name, f"entry {at:,} is in column {indices[at]} of {n_columns:,}", hint
+        )
     return SparseRows(indptr, indices, data, (int(n_rows), int(n_columns)))
 
 
@@ -266,21 +270,21 @@ def check_finite_entries(rows: SparseRows, name: str) -> None:
     if not finite.all():
         at = int(np.argmin(finite))
         row = int(np.searchsorted(rows.indptr, at, side="right")) - 1
-        raise errors.not_finite(name, (row, int(rows.indices[at])), float(rows.data[at]))
+        raise errors.scoring.not_finite(name, (row, int(rows.indices[at])), float(rows.data[at]))
 
 
 def dense_rows(array: npt.ArrayLike, name: str) -> FloatArray:
     """Read a two-dimensional array of finite float32 numbers."""
     given = np.asarray(array)
     if given.ndim != 2:
-        raise errors.wrong_dimensions(name, given.shape, "two dimensions")
+        raise errors.scoring.wrong_dimensions(name, given.shape, "two dimensions")
     if given.dtype.kind not in "biuf":
-        raise errors.wrong_kind(name, str(given.dtype), "real numbers")
+        raise errors.scoring.wrong_kind(name, str(given.dtype), "real numbers")
     values = as_float32(given)
     finite = np.isfinite(values)
     if not finite.all():
         row, column = np.unravel_index(int(np.argmin(finite)), values.shape)
-        raise errors.not_finite(name, (int(row), int(column)), float(values[row, column]))
+        raise errors.scoring.not_finite(name, (int(row), int(column)), float(values[row, column]))
     return values
 
 
@@ -309,7 +313,7 @@ def check_available(available: npt.ArrayLike | None, n_items: int) -> MaskArray 
         return None
     mask = np.asarray(available)
     if mask.dtype != np.bool_ or mask.shape != (n_items,):
-        raise errors.wrong_mask("available", mask.dtype, mask.shape, n_items)
+        raise errors.scoring.wrong_mask("available", mask.dtype, mask.shape, n_items)
     return mask
 
 
@@ -319,7 +323,7 @@ def check_exclude(exclude: Sparse | None, n_rows: int, n_items: int) -> SparseRo
         return None
     rows = sparse_rows(exclude, "exclude")
     if rows.shape != (n_rows, n_items):
-        raise errors.wrong_shape(
+        raise errors.scoring.wrong_shape(
             "exclude", rows.shape, (n_rows, n_items), "one row a list, one column an item"
         )
     return rows
@@ -329,14 +333,14 @@ def check_item_index(item_index: npt.ArrayLike, n_rows: int, n_items: int) -> In
     """Read item indices, shape (n_rows, any), each from -1 to n_items - 1."""
     index = np.asarray(item_index)
     if index.ndim != 2 or len(index) != n_rows:
-        raise errors.wrong_dimensions("item_index", index.shape, f"the shape ({n_rows}, any)")
+        raise errors.scoring.wrong_dimensions("item_index", index.shape, f"the shape ({n_rows}, any)")
     if index.dtype.kind not in "iu":
-        raise errors.wrong_kind("item_index", str(index.dtype), "integers")
+        raise errors.scoring.wrong_kind("item_index", str(index.dtype), "integers")
     outside = (index < -1) | (index >= n_items)
     if outside.any():
         row, column = np.unravel_index(int(np.argmax(outside)), index.shape)
         position = (int(row), int(column))
-        raise errors.bad_index("item_index", position, int(index[row, column]), -1, n_items - 1)
+        raise errors.scoring.bad_index("item_index", position, int(index[row, column]), -1, n_items - 1)
     return cast(IndexArray, index)
 
 
@@ -344,20 +348,20 @@ def check_ranking(ranking: npt.ArrayLike, n_items: int) -> IndexArray:
     """Read item indices in which each item stands at most once."""
     index = np.asarray(ranking)
     if index.ndim != 1:
-        raise errors.wrong_dimensions("ranking", index.shape, "one dimension")
+        raise errors.scoring.wrong_dimensions("ranking", index.shape, "one dimension")
     if index.size == 0:
         return np.empty(0, np.int32)
     if index.dtype.kind not in "iu":
-        raise errors.wrong_kind("ranking", str(index.dtype), "integers")
+        raise errors.scoring.wrong_kind("ranking", str(index.dtype), "integers")
     outside = (index < 0) | (index >= n_items)
     if outside.any():
         at = int(np.argmax(outside))
-        raise errors.bad_index("ranking", (at,), int(index[at]), 0, n_items - 1)
+        raise errors.scoring.bad_index("ranking", (at,), int(index[at]), 0, n_items - 1)
     first = np.empty(n_items, np.int64)
     # The last write to a place wins: written backwards, that is the first time the item is named.
     first[index[::-1]] = np.arange(len(index) - 1, -1, -1)
     again = first[index] != np.arange(len(index))
     if again.any():
         at = int(np.argmax(again))
-        raise errors.ranking_repeats("ranking", at, int(index[at]))
+        raise errors.scoring.ranking_repeats("ranking", at, int(index[at]))
     return cast(IndexArray, index)

@@ -68,7 +68,7 @@ def open_artifact(path: str | os.PathLike[str], *, verify: Literal["quick", "ful
             if newer == version:
                 raise
             version = newer
-    raise errors.restless_artifact(folder, _ATTEMPTS)
+    raise errors.store.restless_artifact(folder, _ATTEMPTS)
 
 
 def verify_artifact(path: str | os.PathLike[str]) -> Artifact:
@@ -86,14 +86,14 @@ def read_current(folder: Path) -> str:
     """Return the id that `CURRENT` names, checked to be one, so that it can't lead out of the folder."""
     file = folder / CURRENT
     if not folder.is_dir():
-        raise errors.no_artifact(folder, "is a file" if folder.exists() else "does not exist")
+        raise errors.store.no_artifact(folder, "is a file" if folder.exists() else "does not exist")
     if not os.path.lexists(file):
-        raise errors.no_artifact(folder, f"has no {CURRENT} file in it")
+        raise errors.store.no_artifact(folder, f"has no {CURRENT} file in it")
     with _opened(file) as stream:
         text = stream.read(64).decode("ascii", "backslashreplace")
     version = text.removesuffix("\n")
     if not VERSION_PATTERN.fullmatch(version):
-        raise errors.damaged_artifact(file, f"holds {text!r}", "the id of a version")
+        raise errors.store.damaged_artifact(file, f"holds {text!r}", "the id of a version")
     return version
 
 
@@ -102,7 +102,7 @@ def _open_version(folder: Path, version: str, *, full: bool) -> Artifact:
     for part in (place.parent, place):
         if part.is_symlink() or not part.is_dir():
             found = "is a symbolic link" if part.is_symlink() else "is missing"
-            raise errors.damaged_artifact(part, found, "a folder")
+            raise errors.store.damaged_artifact(part, found, "a folder")
     with _opened(place / MANIFEST) as stream:
         text = stream.read()
     manifest = _checked_manifest(place / MANIFEST, text, version)
@@ -123,16 +123,16 @@ def _checked_manifest(file: Path, text: bytes, version: str) -> dict[str, Any]:
     try:
         manifest = json.loads(text)
     except (ValueError, RecursionError):
-        raise errors.damaged_artifact(file, "is not JSON", "the manifest of an artifact") from None
+        raise errors.store.damaged_artifact(file, "is not JSON", "the manifest of an artifact") from None
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise errors.foreign_manifest(file)
+        raise errors.store.foreign_manifest(file)
     given = manifest.get("format_version")
     if isinstance(given, int) and given > FORMAT_VERSION:
-        raise errors.newer_format(file, given, FORMAT_VERSION, str(manifest.get("library_version")))
+        raise errors.store.newer_format(file, given, FORMAT_VERSION, str(manifest.get("library_version")))
     total = str(manifest.pop("sum", ""))
     # The id holds the first digits of the sum, so that a manifest of another version is noticed too.
     if not version.endswith(f"-{total[:8]}") or total != sum_of_manifest(manifest):
-        raise errors.damaged_artifact(file, "has another checksum", "the one it was published with")
+        raise errors.store.damaged_artifact(file, "has another checksum", "the one it was published with")
     # Only a forger gets past the sum with a wrong field, and must not get further.
     fields = {"kind": str, "meta": dict, "library_version": str, "arrays": dict}
     sound = all(isinstance(manifest.get(name), kind) for name, kind in fields.items())
@@ -141,7 +141,7 @@ def _checked_manifest(file: Path, text: bytes, version: str) -> dict[str, Any]:
         sound = sound and entry.get("file") == f"{name}.npy"
         sound = sound and isinstance(entry.get("size"), int) and isinstance(entry.get("shape"), list)
     if not sound:
-        raise errors.foreign_manifest(file)
+        raise errors.store.foreign_manifest(file)
     return manifest
 
 
@@ -150,36 +150,42 @@ def _map_array(file: Path, entry: Mapping[str, Any], *, full: bool) -> np.ndarra
     with _opened(file) as stream:
         size = os.fstat(stream.fileno()).st_size
         if size != entry["size"]:
-            raise errors.damaged_artifact(file, f"has {size:,} bytes", f"{entry['size']:,}")
+            raise errors.store.damaged_artifact(file, f"has {size:,} bytes", f"{entry['size']:,}")
         try:
             if np.lib.format.read_magic(stream) != (1, 0):
                 raise ValueError
             shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(stream)
         except (ValueError, TypeError, SyntaxError, OverflowError, MemoryError, RecursionError):
-            raise errors.damaged_artifact(file, "has no readable header", "one of .npy version 1.0") from None
+            raise errors.store.damaged_artifact(
+                file, "has no readable header", "one of .npy version 1.0"
+            ) from None
         if dtype.str != entry.get("dtype"):
-            raise errors.damaged_artifact(file, f"has dtype {dtype.str}", str(entry.get("dtype")))
+            raise errors.store.damaged_artifact(file, f"has dtype {dtype.str}", str(entry.get("dtype")))
         if dtype.kind not in KINDS:
-            raise errors.damaged_artifact(
+            raise errors.store.damaged_artifact(
                 file, f"has dtype {dtype.str}", "numbers, booleans, times or strings"
             )
         if fortran_order or list(shape) != entry["shape"]:
             found = f"has shape {shape}{' in Fortran order' if fortran_order else ''}"
-            raise errors.damaged_artifact(file, found, f"{tuple(entry['shape'])} in C order")
+            raise errors.store.damaged_artifact(file, found, f"{tuple(entry['shape'])} in C order")
         offset = stream.tell()
         needed = offset + math.prod(shape) * dtype.itemsize
         if size != needed or min(shape, default=0) < 0:
-            raise errors.damaged_artifact(file, f"has {size:,} bytes", f"{needed:,} for its shape {shape}")
+            raise errors.store.damaged_artifact(
+                file, f"has {size:,} bytes", f"{needed:,} for its shape {shape}"
+            )
         if full:
             stream.seek(0)
             if hashlib.file_digest(stream, blake2b).hexdigest() != entry.get("sum"):
-                raise errors.damaged_artifact(file, "has another checksum", "the one it was published with")
+                raise errors.store.damaged_artifact(
+                    file, "has another checksum", "the one it was published with"
+                )
         pages = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
     try:
         # Not np.memmap, whose slices cost several times those of a plain array.
         return np.ndarray(shape, dtype, buffer=pages, offset=offset)
     except ValueError:  # forged
-        raise errors.damaged_artifact(file, f"has shape {shape}", "one that NumPy can hold") from None
+        raise errors.store.damaged_artifact(file, f"has shape {shape}", "one that NumPy can hold") from None
 
 
 @contextmanager
@@ -188,12 +194,12 @@ def _opened(file: Path) -> Iterator[io.BufferedReader]:
     try:
         with os.fdopen(os.open(file, _READ), "rb") as stream:
             if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
-                raise errors.damaged_artifact(file, "is not an ordinary file", "one")
+                raise errors.store.damaged_artifact(file, "is not an ordinary file", "one")
             yield stream
     except errors.ArtifactError:
         raise
     except FileNotFoundError:
-        raise errors.damaged_artifact(file, "is missing", "a file") from None
+        raise errors.store.damaged_artifact(file, "is missing", "a file") from None
     except OSError as error:
         found = "is a symbolic link" if file.is_symlink() else f"can't be read ({error.strerror})"
-        raise errors.damaged_artifact(file, found, "an ordinary file") from error
+        raise errors.store.damaged_artifact(file, found, "an ordinary file") from error

@@ -147,15 +147,15 @@ def _refuse_foreign(folder: Path) -> None:
     if not folder.exists():
         return
     if not folder.is_dir():
-        raise errors.foreign_target(folder, "is a file")
+        raise errors.store.foreign_target(folder, "is a file")
     names = _listed(folder)
     for name in (VERSIONS, _LOCK):
         if (folder / name).is_symlink():  # the sweep would delete in another place
-            raise errors.foreign_target(folder, f"has a symbolic link {name} in it")
+            raise errors.store.foreign_target(folder, f"has a symbolic link {name} in it")
     if CURRENT not in names or VERSIONS not in names:
         for name in names:
             if name not in (VERSIONS, _LOCK) and not _TEMPORARY.fullmatch(name):
-                raise errors.foreign_target(folder, f"is not an artifact and has {name} in it")
+                raise errors.store.foreign_target(folder, f"is not an artifact and has {name} in it")
 
 
 def _make_folder(folder: Path) -> None:

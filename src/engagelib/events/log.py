@@ -11,12 +11,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engagelib import errors
-from engagelib.items import item_for_sale, item_texts, join_items, no_items, read_items
-from engagelib.joining import join_logs, stack
-from engagelib.opening import open_table
-from engagelib.reading import ID_COLUMNS, Reading, read_events
-from engagelib.refusals import REPEATED, number_histories, repeats, set_aside_bots, set_aside_duplicates
-from engagelib.reports import report_on
+from engagelib.events.items import item_for_sale, item_texts, join_items, no_items, read_items
+from engagelib.events.joining import join_logs, stack
+from engagelib.events.opening import open_table
+from engagelib.events.reading import ID_COLUMNS, Reading, read_events
+from engagelib.events.refusals import (
+    REPEATED,
+    number_histories,
+    repeats,
+    set_aside_bots,
+    set_aside_duplicates,
+)
+from engagelib.events.reports import report_on
 from engagelib.strings import StringColumn
 from engagelib.tables import Table
 from engagelib.times import Moment, to_microseconds
@@ -295,7 +301,7 @@ class EventLog:
                 "append", sorted(keywords), "no keywords beside an EventLog, which is read already"
             )
         if self.time_kind != other.time_kind:
-            raise errors.other_time_kind(other.time_kind, self.time_kind)
+            raise errors.log.other_time_kind(other.time_kind, self.time_kind)
         log = self._settle(
             join_logs(self, other),
             item_table=join_items(self.item_table, other.item_table),
@@ -320,7 +326,7 @@ class EventLog:
         place = self.customers.find(customer_id)
         theirs = _rows_of(self.rejected, customer_id)
         if place < 0 and not theirs.any():
-            raise errors.unknown_customer(customer_id, self.customers.kind)
+            raise errors.answering.unknown_customer(customer_id, self.customers.kind)
         log = self if place < 0 else self.select(self.columns["customer_id"] != place)
         return replace(log, rejected=self.rejected.filter(pa.array(~theirs)))
 
@@ -383,7 +389,7 @@ def _with_table_items(in_use: pa.Array, item_table: pa.Table) -> pa.Array:
     listed = item_table["item_id"].combine_chunks()
     if len(in_use) and in_use.type != listed.type:
         given, expected = Vocabulary.from_values(listed).kind, Vocabulary.from_values(in_use).kind
-        raise errors.other_id_type("item_id", given, expected, "items")
+        raise errors.log.other_id_type("item_id", given, expected, "items")
     return pa.concat_arrays([in_use.cast(listed.type), listed])
 
 

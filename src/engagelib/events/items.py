@@ -7,9 +7,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engagelib import errors
-from engagelib.opening import index_names, open_table
-from engagelib.reading import encode_ids
-from engagelib.refusals import Refused
+from engagelib.events.opening import index_names, open_table
+from engagelib.events.reading import encode_ids
+from engagelib.events.refusals import Refused
 from engagelib.strings import StringColumn, decoded
 from engagelib.vocabulary import Vocabulary
 
@@ -31,10 +31,10 @@ def read_items(source: Any) -> pa.Table:
     table = open_table(source, "items", ids=("item_id",), texts=_TEXT)
     if "item_id" not in table.column_names:
         in_index = "item_id" in index_names(table)
-        raise errors.missing_column("item_id", table.column_names, renames=False, in_index=in_index)
+        raise errors.log.missing_column("item_id", table.column_names, renames=False, in_index=in_index)
     for name in table.column_names:
         if table.column_names.count(name) > 1:
-            raise errors.repeated_column(name)
+            raise errors.log.repeated_column(name)
     refused = Refused(np.zeros(len(table), np.uint8))
     codes, dictionary = encode_ids(table["item_id"], "item_id", refused)
     refused.add(codes < 0, "item_id", "null in the item table")
@@ -44,7 +44,7 @@ def read_items(source: Any) -> pa.Table:
     if len(distinct) < len(ids):
         counts = pc.value_counts(ids)
         repeated = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
-        raise errors.repeated_items(len(repeated), repeated[0].as_py())
+        raise errors.log.repeated_items(len(repeated), repeated[0].as_py())
     columns: dict[str, Any] = {"item_id": ids}
     for name in table.column_names:
         if name != "item_id" and not name.startswith("__index_level_"):
@@ -63,12 +63,12 @@ def join_items(old: pa.Table, new: pa.Table) -> pa.Table:
         return new if len(new) else old
     if old["item_id"].type != new["item_id"].type:
         given, expected = (Vocabulary.from_values(table["item_id"]).kind for table in (new, old))
-        raise errors.other_id_type("item_id", given, expected, "items")
+        raise errors.log.other_id_type("item_id", given, expected, "items")
     stays = pc.invert(pc.is_in(old["item_id"], value_set=new["item_id"].combine_chunks()))
     try:
         return pa.concat_tables([old.filter(stays), new], promote_options="permissive").combine_chunks()
     except pa.ArrowException as error:
-        raise errors.arrow_refused(str(error)) from error
+        raise errors.log.arrow_refused(str(error)) from error
 
 
 def item_texts(table: pa.Table, items: Vocabulary, name: str) -> StringColumn:
@@ -108,11 +108,11 @@ def _attribute(name: str, values: pa.ChunkedArray) -> pa.ChunkedArray:
                 or pa.types.is_null(kind)
             ):
                 return values.cast(pa.float64(), safe=False)
-            raise errors.wrong_type("price", kind, "numbers")
+            raise errors.log.wrong_type("price", kind, "numbers")
         if name == "for_sale":
             if pa.types.is_boolean(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind):
                 return values.cast(pa.bool_())
-            raise errors.wrong_type("for_sale", kind, "true and false, or 1 and 0")
+            raise errors.log.wrong_type("for_sale", kind, "true and false, or 1 and 0")
     except pa.ArrowException as error:
-        raise errors.arrow_refused(str(error), name) from error
+        raise errors.log.arrow_refused(str(error), name) from error
     return values

@@ -4,14 +4,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from engagelib.refusals import number_histories
+from engagelib.events.refusals import number_histories
 from engagelib.returning import match_returns
 from engagelib.tables import Cell, Table
 from engagelib.times import spell
 from engagelib.weights import EVENT_WEIGHTS
 
 if TYPE_CHECKING:
-    from engagelib.events import EventLog
+    from engagelib.events.log import EventLog
 
 
 def report_on(log: "EventLog") -> Table:

@@ -35,7 +35,7 @@ class Refused:
         if not mask.any():
             return
         self.wordings.append(
-            error or (lambda rows, count, hint: errors.bad_rows(column, reason, rows, count, hint))
+            error or (lambda rows, count, hint: errors.log.bad_rows(column, reason, rows, count, hint))
         )
         self.reasons.append(f"{column}: {reason}")
         self.code[mask] = len(self.reasons)

@@ -267,7 +267,7 @@ class RecommendationTable:
             return pa.array(self.customer_ids)
         except pa.ArrowException as error:
             kinds = {type(customer).__name__ for customer in self.customer_ids}
-            raise errors.mixed_ids(sorted(kinds), "customer_id") from error
+            raise errors.log.mixed_ids(sorted(kinds), "customer_id") from error
 
     def __repr__(self) -> str:
         n_rows, k = self.item_index.shape

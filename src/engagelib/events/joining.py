@@ -8,12 +8,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engagelib import errors
-from engagelib.reading import Reading, encode_ids
-from engagelib.refusals import BOT, Refused
+from engagelib.events.reading import Reading, encode_ids
+from engagelib.events.refusals import BOT, Refused
 from engagelib.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
-    from engagelib.events import EventLog
+    from engagelib.events.log import EventLog
 
 
 def join_logs(first: "EventLog", second: "EventLog") -> Reading:
@@ -71,7 +71,7 @@ def stack(tables: Sequence[pa.Table]) -> pa.Table:
 def _join_vocabularies(vocabularies: Sequence[Vocabulary], name: str) -> Vocabulary:
     filled = [vocabulary for vocabulary in vocabularies if len(vocabulary)]
     if len({vocabulary.kind for vocabulary in filled}) > 1:
-        raise errors.other_id_type(name, filled[1].kind, filled[0].kind, "the log to append")
+        raise errors.log.other_id_type(name, filled[1].kind, filled[0].kind, "the log to append")
     if not filled:
         return vocabularies[0]
     return Vocabulary.from_values(pa.concat_arrays([vocabulary.to_arrow() for vocabulary in filled]))

@@ -37,7 +37,7 @@ def choose_models(
 
 def _choose(histories: Histories) -> tuple[list[Model], str]:
     if not any(EVENT_WEIGHTS.get(name) for name in histories.event_types):
-        raise errors.no_weighted_events(histories.event_types, EVENT_WEIGHTS)
+        raise errors.answering.no_weighted_events(histories.event_types, EVENT_WEIGHTS)
     neighbours = ItemKNN().fit(histories)
     if not neighbours.item_weights_.matrix.nnz:
         reason = "auto: no two items were met by one customer, so popularity alone"

@@ -79,7 +79,7 @@ class Request:
         if on_unknown not in ("popular", "raise"):
             raise errors.bad_argument("on_unknown", on_unknown, '"popular" or "raise"')
         if at is not None and histories.time_kind != "timestamp":
-            raise errors.needs_time("at", histories.time_kind)
+            raise errors.log.needs_time("at", histories.time_kind)
         ignored: dict[str, int] = {}
         items = histories.items
         looked_at, in_basket, left_out = (

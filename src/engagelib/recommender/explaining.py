@@ -7,7 +7,7 @@ import numpy as np
 
 from engagelib.histories import Histories
 from engagelib.models import Model
-from engagelib.recommendations import Reason
+from engagelib.recommender.recommendations import Reason
 from engagelib.vocabulary import Id
 
 Named = Callable[[Sequence[int]], list[tuple[Id, str | None]]]

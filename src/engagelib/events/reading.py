@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engagelib import errors
-from engagelib.opening import index_names
-from engagelib.refusals import Refused
+from engagelib.events.opening import index_names
+from engagelib.events.refusals import Refused
 from engagelib.strings import decoded, is_text
 from engagelib.times import EARLIEST, LATEST, spell
 
@@ -68,7 +68,7 @@ def read_events(
 ) -> Reading:
     """Check a table of events column by column; see `EventLog` for what is accepted."""
     if table.num_rows == 0:
-        raise errors.no_rows("the log")
+        raise errors.log.no_rows("the log")
     table, ignored = _rename(table, columns or {})
     refused = Refused(np.zeros(table.num_rows, np.uint8))
     codes: dict[str, np.ndarray] = {}
@@ -119,7 +119,7 @@ def _naming(column: str) -> Iterator[None]:
     try:
         yield
     except pa.ArrowException as error:
-        raise errors.arrow_refused(str(error), column) from error
+        raise errors.log.arrow_refused(str(error), column) from error
 
 
 def encode_ids(array: pa.ChunkedArray, column: str, refused: Refused) -> tuple[np.ndarray, pa.Array]:
@@ -129,10 +129,10 @@ def encode_ids(array: pa.ChunkedArray, column: str, refused: Refused) -> tuple[n
     if pa.types.is_null(kind):
         return np.full(len(array), -1, np.int32), pa.array([], pa.large_string())
     if pa.types.is_floating(kind):
-        raise errors.float_ids(column)
+        raise errors.log.float_ids(column)
     if not is_text(kind) and not pa.types.is_integer(kind):
         hint = "True and False are no ids; was another column meant?" if pa.types.is_boolean(kind) else ""
-        raise errors.wrong_type(column, kind, expected, hint)
+        raise errors.log.wrong_type(column, kind, expected, hint)
     if not pa.types.is_dictionary(array.type):
         array = decoded(array).dictionary_encode()
     chunks = array.chunks or [pa.array([], array.type)]
@@ -149,7 +149,7 @@ def encode_ids(array: pa.ChunkedArray, column: str, refused: Refused) -> tuple[n
         try:
             dictionary = dictionary.cast(pa.int64())
         except pa.ArrowInvalid as error:
-            raise errors.large_ids(column) from error
+            raise errors.log.large_ids(column) from error
     distinct = pc.drop_null(pc.unique(dictionary))
     if is_text(kind):
         # An empty id is a missing id: as an id it would make one customer of all who have none.
@@ -171,7 +171,7 @@ def _rename(table: pa.Table, columns: Mapping[str, str]) -> tuple[pa.Table, tupl
         if ours not in KNOWN_COLUMNS:
             raise errors.bad_argument("columns", ours, f"one of {', '.join(KNOWN_COLUMNS)} as a key")
         if theirs not in table.column_names:
-            raise errors.missing_column(theirs, table.column_names, asked_for=ours)
+            raise errors.log.missing_column(theirs, table.column_names, asked_for=ours)
     taken = {ours: ours for ours in KNOWN_COLUMNS if ours not in columns.values()} | dict(columns)
     taken = {ours: taken[ours] for ours in KNOWN_COLUMNS if taken.get(ours) in table.column_names}
     for ours in ("customer_id", "item_id"):
@@ -179,10 +179,10 @@ def _rename(table: pa.Table, columns: Mapping[str, str]) -> tuple[pa.Table, tupl
             plain = {re.sub("[^a-z0-9]", "", name.lower()): name for name in table.column_names}
             likely = next((plain[name] for name in _LIKELY_NAMES[ours] if name in plain), None)
             in_index = ours in index_names(table)
-            raise errors.missing_column(ours, table.column_names, likely, in_index=in_index)
+            raise errors.log.missing_column(ours, table.column_names, likely, in_index=in_index)
     for theirs in taken.values():
         if table.column_names.count(theirs) > 1:
-            raise errors.repeated_column(theirs)
+            raise errors.log.repeated_column(theirs)
     if "timestamp" in taken and "position" in taken:
         del taken["position"]
     ignored = (name for name in table.column_names if name not in taken.values())
@@ -195,11 +195,11 @@ def _encode_types(
 ) -> tuple[np.ndarray, pa.Array]:
     if pa.types.is_integer(decoded(array).type):
         hint = "name the types, as in view, cart, purchase."
-        raise errors.wrong_type("event_type", array.type, "names of event types", hint)
+        raise errors.log.wrong_type("event_type", array.type, "names of event types", hint)
     codes, dictionary = encode_ids(array, "event_type", refused)
     if len(dictionary) > _MOST_EVENT_TYPES:
         given = f"text with {len(dictionary):,} distinct values"
-        raise errors.wrong_type("event_type", given, f"at most {_MOST_EVENT_TYPES:,} event types")
+        raise errors.log.wrong_type("event_type", given, f"at most {_MOST_EVENT_TYPES:,} event types")
     refused.add(codes < 0, "event_type", "null")
     ours = {normalize("NFC", name): normalize("NFC", to) for name, to in event_types.items()}
     renamed = pa.array([ours.get(name, name) for name in dictionary.to_pylist()], pa.large_string())
@@ -233,7 +233,7 @@ def _read_numbers(array: pa.ChunkedArray, column: str, refused: Refused) -> np.n
         or pa.types.is_decimal(kind)
         or pa.types.is_null(kind)
     ):
-        raise errors.wrong_type(column, kind, "numbers")
+        raise errors.log.wrong_type(column, kind, "numbers")
     values: np.ndarray = pc.fill_null(array.cast(pa.float64(), safe=False), np.nan).to_numpy()
     refused.add(np.isinf(values), column, "infinite")
     return values
@@ -245,7 +245,7 @@ def _read_positions(array: pa.ChunkedArray, refused: Refused) -> np.ndarray:
         array = array.cast(pa.int64())
     if not pa.types.is_integer(array.type):
         hint = 'times go into a column named "timestamp".' if pa.types.is_temporal(array.type) else ""
-        raise errors.wrong_type("position", array.type, "integers that order a customer's events", hint)
+        raise errors.log.wrong_type("position", array.type, "integers that order a customer's events", hint)
     refused.add(array.is_null().to_numpy(), "position", "null")
     values = pc.fill_null(array, 0).to_numpy()
     if array.type == pa.uint64():
@@ -268,7 +268,7 @@ def _read_times(array: pa.ChunkedArray, unit: str | None, refused: Refused) -> n
     elif numeric:
         read = unit or "s"
     else:
-        raise errors.wrong_type(column, kind, "times, dates, text in ISO 8601 or numbers with unit=")
+        raise errors.log.wrong_type(column, kind, "times, dates, text in ISO 8601 or numbers with unit=")
     refused.add(array.is_null().to_numpy(), column, "null")
     if pa.types.is_floating(kind):
         raw = pc.fill_null(array.cast(pa.float64()), np.nan).to_numpy()
@@ -301,7 +301,7 @@ def _refuse_times(raw: np.ndarray, bad: np.ndarray, read: str, refused: Refused,
         bad,
         "timestamp",
         "outside the years 1990 to 2200",
-        lambda rows, count, _hint: errors.implausible_times(
+        lambda rows, count, _hint: errors.log.implausible_times(
             "timestamp", years, rows, count, (read, fitting), numeric=numeric
         ),
     )

@@ -47,10 +47,10 @@ def open_table(
         if column in ids:
             _check_ids(source[column].dropna().tolist(), column)
         if isinstance(error, UnicodeEncodeError):
-            raise errors.unencodable() from error
-        raise errors.arrow_refused(text, column or None) from error
+            raise errors.log.unencodable() from error
+        raise errors.log.arrow_refused(text, column or None) from error
     expected = "a path, a frame with the Arrow stream protocol, a mapping of columns or a list of records"
-    raise errors.wrong_kind(what, type(source).__name__, expected)
+    raise errors.scoring.wrong_kind(what, type(source).__name__, expected)
 
 
 def index_names(table: pa.Table) -> list[str]:
@@ -75,7 +75,7 @@ def _open_frame(frame: Any) -> pa.Table:
 
 def _column(name: str, values: Any, ids: Collection[str]) -> pa.Array:
     if isinstance(values, str | bytes):
-        raise errors.wrong_kind(f"column {name!r}", type(values).__name__, "a sequence of values")
+        raise errors.scoring.wrong_kind(f"column {name!r}", type(values).__name__, "a sequence of values")
     try:
         if isinstance(values, pa.Array | pa.ChunkedArray):
             return values
@@ -89,13 +89,15 @@ def _column(name: str, values: Any, ids: Collection[str]) -> pa.Array:
         _check_dates(values, name)
         return pa.array(values)
     except UnicodeEncodeError as error:
-        raise errors.unencodable(name) from error
+        raise errors.log.unencodable(name) from error
     except OverflowError as error:
-        raise (errors.large_ids(name) if name in ids else errors.arrow_refused(str(error), name)) from error
+        raise (
+            errors.log.large_ids(name) if name in ids else errors.log.arrow_refused(str(error), name)
+        ) from error
     except errors.EngageError:
         raise
     except (pa.ArrowException, TypeError, ValueError) as error:
-        raise errors.arrow_refused(str(error), name) from error
+        raise errors.log.arrow_refused(str(error), name) from error
 
 
 def _check_ids(values: Sequence[object], column: str) -> None:
@@ -104,7 +106,7 @@ def _check_ids(values: Sequence[object], column: str) -> None:
     if any(issubclass(kind, float) for kind in kinds) and all(
         issubclass(kind, float | int | np.integer) and kind is not bool for kind in kinds
     ):
-        raise errors.float_ids(column)
+        raise errors.log.float_ids(column)
     if len(kinds) > 1:
         check_one_kind(values, column)
 
@@ -116,7 +118,7 @@ def _check_dates(values: Sequence[object], column: str) -> None:
     moments = {kind for kind in kinds if issubclass(kind, datetime)}
     if (dates or moments) and (kinds - dates - moments or (dates and moments)):
         names = ", ".join(sorted(kind.__name__ for kind in kinds))
-        raise errors.arrow_refused(f"it holds values of type {names}", column)
+        raise errors.log.arrow_refused(f"it holds values of type {names}", column)
 
 
 def _open_path(path: Path, ids: Collection[str], texts: Collection[str]) -> pa.Table:
@@ -134,11 +136,11 @@ def _open_path(path: Path, ids: Collection[str], texts: Collection[str]) -> pa.T
     except errors.EngageError:
         raise
     except (pa.ArrowException, UnicodeDecodeError) as error:
-        raise errors.unreadable_file(path, str(error)) from error
+        raise errors.log.unreadable_file(path, str(error)) from error
     except OSError as error:
         if error.errno is not None:  # the system's own, such as a missing permission
             raise
-        raise errors.unreadable_file(path, str(error)) from error
+        raise errors.log.unreadable_file(path, str(error)) from error
     raise errors.bad_argument(
         "path", str(path), "a .parquet, .csv or .tsv file, or a folder of Parquet files"
     )
@@ -177,7 +179,7 @@ def _integers_where_written(table: pa.Table, ids: Collection[str]) -> pa.Table:
         if not len(distinct):
             continue
         if pc.all(pc.match_substring_regex(distinct, r"^-?\d+\.0*$")).as_py():
-            raise errors.float_ids(name)
+            raise errors.log.float_ids(name)
         if pc.all(pc.match_substring_regex(distinct, r"^(0|-?[1-9]\d{0,17})$")).as_py():
             filled = pc.if_else(pc.equal(text, ""), None, text)
             table = table.set_column(place, name, filled.cast(pa.int64()))

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from engagelib import errors, store
-from engagelib.choosing import choose_models
-from engagelib.explaining import explain_list
 from engagelib.histories import Histories
-from engagelib.listing import (
+from engagelib.models import Model, Popularity
+from engagelib.recommender.choosing import choose_models
+from engagelib.recommender.explaining import explain_list
+from engagelib.recommender.listing import (
     POPULAR,
     Lists,
     best_lists,
@@ -19,8 +20,7 @@ from engagelib.listing import (
     model_scales,
     similar_lists,
 )
-from engagelib.models import Model, Popularity
-from engagelib.recommendations import (
+from engagelib.recommender.recommendations import (
     Audience,
     Member,
     Reason,
@@ -28,8 +28,8 @@ from engagelib.recommendations import (
     Recommendations,
     RecommendationTable,
 )
-from engagelib.request import ExcludeSeen, OnUnknown, Request, check_count, id_list
-from engagelib.saving import Learned
+from engagelib.recommender.request import ExcludeSeen, OnUnknown, Request, check_count, id_list
+from engagelib.recommender.saving import Learned
 from engagelib.tables import Table
 from engagelib.times import Moment, spell
 from engagelib.vocabulary import Id, Vocabulary
@@ -91,12 +91,12 @@ class Recommender:
         if isinstance(self.popular_by, str) or tuple(self.popular_by) not in {(), ("location",)}:
             raise errors.bad_argument("popular_by", self.popular_by, '() or ("location",)')
         if not hasattr(log, "history_index"):
-            raise errors.wrong_kind(
+            raise errors.scoring.wrong_kind(
                 "log", type(log).__name__, "an EventLog, such as EventLog.from_frame(frame) makes"
             )
         histories = Histories.from_log(log)
         if not (histories.item_index >= 0).any():
-            raise errors.nothing_to_learn(len(log))
+            raise errors.answering.nothing_to_learn(len(log))
         models, choice = choose_models(self.models, histories)
         popularity = Popularity(by_location=bool(self.popular_by)).fit(histories)
         titles, for_sale = log.item_texts("title"), log.item_for_sale()
@@ -199,7 +199,7 @@ class Recommender:
         )  # fmt: skip
         row = -1 if customer_id is None else self.customers_.find(customer_id)
         if row < 0 and customer_id is not None and on_unknown == "raise":
-            raise errors.unknown_customer(customer_id, self.customers_.kind)
+            raise errors.answering.unknown_customer(customer_id, self.customers_.kind)
         history = self.histories_.take(np.array([row]))
         seen = request.excluded(history)
         if request.at is not None:
@@ -247,7 +247,7 @@ class Recommender:
             ids = id_list(ids.tolist() if isinstance(ids, np.ndarray) else ids, "customer_ids")
         rows = np.arange(len(ids)) if customer_ids is None else self.customers_.indices(ids)
         if on_unknown == "raise" and (rows < 0).any():
-            raise errors.unknown_customer(list(ids)[int(np.argmax(rows < 0))], self.customers_.kind)
+            raise errors.answering.unknown_customer(list(ids)[int(np.argmax(rows < 0))], self.customers_.kind)
         lists = Lists.empty(len(rows), request.k)
         for start in range(0, len(rows), _BLOCK):
             part = slice(start, start + _BLOCK)
@@ -298,7 +298,7 @@ class Recommender:
             self.models_, self._item(item_id), k, n_items=len(self.items_), available=self.for_sale_
         )
         if lists is None:
-            raise errors.no_likeness([model.name for model in self.models_])
+            raise errors.answering.no_likeness([model.name for model in self.models_])
         entries = self._entries(lists, None)
         short = (
             None
@@ -421,7 +421,7 @@ class Recommender:
     def _item(self, item_id: Id) -> int:
         item = self.items_.find(item_id)
         if item < 0:
-            raise errors.unknown_item(item_id, self.items_.kind)
+            raise errors.answering.unknown_item(item_id, self.items_.kind)
         return item
 
     def _lists(self, block: Histories, seen: "csr_array | None", request: Request) -> Lists:

@@ -1,0 +1,47 @@
+"""Every deliberate error of the library: what was given, what was expected, the likely cause.
+
+The classes are `errors.SchemaError` and so on. How a refusal is worded stands in one module for each room,
+as in `errors.log`, one function for each refusal; it returns the exception and the caller raises it, so that tracebacks end where the fault was found.
+"""
+
+from engagelib.errors import answering, batch, evaluation, log, metrics, scoring, store
+from engagelib.errors._classes import (
+    ArgumentError,
+    ArtifactError,
+    EngageError,
+    LeakError,
+    MissingExtraError,
+    NotEnoughDataError,
+    NotFittedError,
+    SchemaError,
+    UnknownCustomerError,
+    UnknownItemError,
+)
+from engagelib.errors._common import bad_argument, missing_extra, not_fitted
+
+__all__ = [
+    "ArgumentError",
+    "ArtifactError",
+    "EngageError",
+    "LeakError",
+    "MissingExtraError",
+    "NotEnoughDataError",
+    "NotFittedError",
+    "SchemaError",
+    "UnknownCustomerError",
+    "UnknownItemError",
+    "answering",
+    "bad_argument",
+    "batch",
+    "evaluation",
+    "log",
+    "metrics",
+    "missing_extra",
+    "not_fitted",
+    "scoring",
+    "store",
+]
+
+# Tracebacks then show the names under which callers import them.
+for _exception in (EngageError, *EngageError.__subclasses__()):
+    _exception.__module__ = __name__

@@ -1,0 +1,31 @@
+"""Wording that every room uses, and the helpers that spell it."""
+
+from collections.abc import Iterable, Sequence
+
+from engagelib.errors._classes import ArgumentError, MissingExtraError, NotFittedError
+
+
+def bad_argument(name: str, given: object, expected: str, hint: str = "") -> ArgumentError:
+    """Word an argument outside its range: `k=0: expected an integer of at least 1.` is one such text."""
+    return ArgumentError(sentence(f"{name}={given!r}: expected {expected}.", hint))
+
+
+def not_fitted(what: str) -> NotFittedError:
+    """Word the use of `what`, a class name, before `fit`."""
+    return NotFittedError(f"this {what} is not fitted yet. Call fit() first, or load() a saved one.")
+
+
+def missing_extra(package: str, extra: str) -> MissingExtraError:
+    """Word a feature whose optional package is not installed."""
+    return MissingExtraError(f"{package} is not installed. Hint: pip install 'engagelib[{extra}]'.")
+
+
+def sentence(message: str, hint: str) -> str:
+    return f"{message} Hint: {hint}" if hint else message
+
+
+def listed(names: Iterable[object], limit: int = 8) -> str:
+    """Spell out the first names of a list, and how many there are beyond."""
+    shown: Sequence[object] = list(names)
+    text = ", ".join(str(name) for name in shown[:limit])
+    return f"{text} and {len(shown) - limit:,} more" if len(shown) > limit else text or "none"

@@ -1,0 +1,5 @@
+"""Events: a log of what customers did is read, checked and kept, with what was refused and why."""
+
+from engagelib.events.log import ITEMLESS, EventLog
+
+__all__ = ["ITEMLESS", "EventLog"]
