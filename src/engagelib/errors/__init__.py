@@ -1,7 +1,8 @@
 """Every deliberate error of the library: what was given, what was expected, the likely cause.
 
 The classes are `errors.SchemaError` and so on. How a refusal is worded stands in one module for each room,
-as in `errors.log`, one function for each refusal; it returns the exception and the caller raises it, so that tracebacks end where the fault was found.
+as in `errors.log`, one function for each refusal; it returns the exception and the caller raises it, so that
+tracebacks end where the fault was found.
 """
 
 from engagelib.errors import answering, batch, evaluation, log, metrics, scoring, store
