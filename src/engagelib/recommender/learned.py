@@ -1,19 +1,27 @@
-"""Saving: what a recommender learned, to and from the named arrays of an artifact."""
+"""Learned: what a recommender found out from a log, in one piece, to and from an artifact's arrays."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from engagelib import errors
 from engagelib.histories import Histories
 from engagelib.models import Model, Popularity, restore_model
+from engagelib.recommender.choosing import choose_models
+from engagelib.recommender.listing import POPULAR
 from engagelib.strings import StringColumn
+from engagelib.tables import Table
+from engagelib.times import spell
+
+if TYPE_CHECKING:
+    from engagelib.events import EventLog
 
 
 @dataclass(frozen=True)
 class Learned:
-    """All that fitting a recommender finds out, in one piece: either all of it is served, or none.
+    """All that fitting a recommender finds out. It is replaced as a whole: a call serves all of it or none.
 
     Attributes
     ----------
@@ -33,6 +41,45 @@ class Learned:
     popularity: Popularity
     titles: StringColumn
     for_sale: np.ndarray
+
+    @classmethod
+    def from_log(
+        cls, log: "EventLog", models: "str | Model | Sequence[str | Model]", *, by_location: bool
+    ) -> Self:
+        """Learn from a log; see `Recommender.fit` for what is refused."""
+        histories = Histories.from_log(log)
+        if not (histories.item_index >= 0).any():
+            raise errors.answering.nothing_to_learn(len(log))
+        fitted, choice = choose_models(models, histories)
+        popularity = Popularity(by_location=by_location).fit(histories)
+        return cls(histories, fitted, choice, popularity, log.item_texts("title"), log.item_for_sale())
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """What `source` can say: the models' names, then "popular"."""
+        return (*(model.name for model in self.models), POPULAR)
+
+    def summary(self, version: str | None) -> Table:
+        """Say what was learned from what, and why these models."""
+        histories = self.histories
+        newest: str = histories.time_kind
+        if histories.time_kind == "timestamp" and histories.newest is not None:
+            newest = f"{spell(histories.newest)} UTC"
+        return Table(
+            ("what", "value"),
+            (
+                ("models", ", ".join(map(repr, self.models))),
+                ("chosen", self.choice),
+                ("completed by", repr(self.popularity)),
+                ("customers", histories.n_customers),
+                ("anonymous visits", histories.n_histories - histories.n_customers),
+                ("items", histories.n_items),
+                ("items for sale", int(self.for_sale.sum())),
+                ("events", histories.n_events),
+                ("newest event", newest),
+                ("version", version or "not saved"),
+            ),
+        )
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return every array by name, for the store; `facts` holds the rest."""

@@ -1,0 +1,82 @@
+"""Answering: what was learned and one request become lists, named items, reasons and audiences."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from engagelib.histories import Histories
+from engagelib.recommender.explaining import explain_list
+from engagelib.recommender.learned import Learned
+from engagelib.recommender.listing import Lists, best_lists, fill_lists, listed_scales, model_scales
+from engagelib.recommender.recommendations import Reason, Recommendation
+from engagelib.recommender.request import Request
+from engagelib.vocabulary import Id
+
+BLOCK: Final = 256
+"""Customers scored at once: enough to keep a product busy, few enough to stay in cache."""
+
+
+def rank_block(learned: Learned, block: Histories, seen: csr_array | None, request: Request) -> Lists:
+    """Rank for a block of histories: the models first, then popularity where the request lets it."""
+    limits: dict[str, Any] = {"exclude": seen, "available": request.allowed}
+    lists = best_lists(learned.models, block, request.k, at=request.at, **limits)
+    if not request.fill and not request.every_candidate:
+        return lists
+    ranking = learned.popularity.ranking(request.location)
+    return fill_lists(lists, ranking, n_items=block.n_items, n_models=len(learned.models), **limits)
+
+
+def name_items(
+    learned: Learned, lists: Lists, reasons: Sequence[tuple[Reason, ...]] | None
+) -> tuple[Recommendation, ...]:
+    """Turn the first list into objects of built-in types."""
+    n, sources = int(lists.counts[0]), learned.sources
+    index, scores, source = (part[0, :n].tolist() for part in (lists.item_index, lists.score, lists.source))
+    return tuple(
+        Recommendation(item_id, title, scores[place], place + 1, sources[source[place]], None, why)
+        for place, ((item_id, title), why) in enumerate(
+            zip(_named(learned, index), reasons or [()] * n, strict=True)
+        )
+    )
+
+
+def give_reasons(
+    learned: Learned, history: Histories, seen: csr_array | None, request: Request, lists: Lists
+) -> list[tuple[Reason, ...]]:
+    """Say for each item of the first list what speaks for it."""
+    limits: dict[str, Any] = {"exclude": seen, "available": request.allowed}
+    scales = listed_scales(learned.models, history, lists, at=request.at, **limits)
+
+    def named(index: Sequence[int]) -> list[tuple[Id, str | None]]:
+        return _named(learned, index)
+
+    listed = lists.item_index[0, : lists.counts[0]]
+    return explain_list(
+        learned.models, scales, history, listed, at=request.at, showable=learned.for_sale, named=named
+    )
+
+
+def score_customers(learned: Learned, item: int, request: Request) -> np.ndarray:
+    """Score one item for every customer, float32 of shape (n_customers,), 0 where the customer met it."""
+    histories, models = learned.histories, learned.models
+    score = np.zeros(histories.n_customers, np.float32)
+    for start in range(0, len(score), BLOCK):
+        block = histories.block(start, min(start + BLOCK, len(score)))
+        seen = request.excluded(block)
+        scales = model_scales(models, block, at=request.at, exclude=seen, available=request.allowed)
+        asked = np.full((block.n_histories, 1), item)
+        total = np.zeros(block.n_histories)
+        for model, scale in zip(models, scales.T, strict=True):
+            total += scale * model.score_pairs(block, asked, at=request.at)[:, 0]
+        if seen is not None:
+            total[seen[:, [item]].nonzero()[0]] = 0.0
+        score[start : start + BLOCK] = total
+    return score
+
+
+def _named(learned: Learned, index: Sequence[int]) -> list[tuple[Id, str | None]]:
+    """Return the ids and titles of items."""
+    titles = (title or None for title in learned.titles.take(index))
+    return list(zip(learned.histories.items.ids(index), titles, strict=True))
