@@ -155,7 +155,7 @@ def test_keywords_are_for_what_is_yet_to_be_read():
         log.append(log, on_bad="quarantine")
     assert (
         str(caught.value)
-        == "append=['on_bad']: expected no keywords beside an EventLog, which is read already."
+        == "append=['on_bad']: expected no options beside an EventLog, which is read already."
     )
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from engagelib.events import EventLog
+    from engagelib.events.log import OnBad, ReadOptions
 
 _FILE: Final = click.Path(exists=True, path_type=Path)
 _OPTIONS: Final = (
@@ -125,13 +126,16 @@ def _read(
     event_types: tuple[str, ...],
     unit: str | None,
     at: str | None,
-    on_bad: str,
+    on_bad: "OnBad",
 ) -> "EventLog":
     """Read a log as of now or `--at`, and say which, because events after it are refused."""
     from engagelib.events import EventLog
     from engagelib.times import spell, to_microseconds
 
-    renames: dict[str, Any] = {
+    options: ReadOptions = {
+        "items": items,
+        "unit": unit,
+        "on_bad": on_bad,
         "columns": _pairs(columns, "--columns"),
         "event_types": _pairs(event_types, "--event-type"),
     }
@@ -139,7 +143,7 @@ def _read(
     source = "the clock's time" if at is None else "--at"
     click.echo(f"Now: {spell(to_microseconds(moment, '--at'))} UTC ({source}); later events are bad rows")
     with stage(f"Reading {path}"):
-        log = EventLog.read(path, items=items, unit=unit, at=moment, on_bad=on_bad, **renames)
+        log = EventLog.read(path, at=moment, **options)
     if at is not None and log.time_kind != "timestamp":
         click.echo("Note: --at changes nothing: this log has no times.", err=True)
     return log

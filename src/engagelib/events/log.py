@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final, Literal, Self
+from typing import Any, Final, Literal, Self, TypedDict, Unpack
 
 import numpy as np
 import pyarrow as pa
@@ -36,12 +36,26 @@ Duplicates = Literal["keep", "reject"]
 TimeKind = Literal["timestamp", "position", "set"]
 
 
+class ReadOptions(TypedDict, total=False):
+    """What `EventLog.read` and its like take beside the data; `EventLog` says what each does."""
+
+    items: Any
+    columns: Mapping[str, str] | None
+    event_types: Mapping[str, str] | None
+    unit: str | None
+    at: Moment | None
+    on_bad: OnBad
+    duplicates: Duplicates
+    max_events_per_customer: int
+    itemless: Collection[str]
+
+
 @dataclass(frozen=True, eq=False)
 class EventLog:
     """A checked log of events, one row each, in the order of the input.
 
     Read one with `EventLog.read`, `EventLog.from_frame` or `EventLog.from_records`; they take the same
-    keywords. A log is never changed: `append`, `forget` and `select` return another one.
+    options. A log is never changed: `append`, `forget` and `select` return another one.
 
     Columns of the input
     --------------------
@@ -61,8 +75,8 @@ class EventLog:
     channel, location, order_id, session_id
         Integers or strings, may be null.
 
-    Keywords
-    --------
+    Options
+    -------
     items
         A table of item attributes: `item_id`, and any of `title`, `category`, `price`, `for_sale`
         (true where missing) and others.
@@ -110,27 +124,27 @@ class EventLog:
     n_relabelled: int = 0
 
     @classmethod
-    def read(cls, path: str | Path, **keywords: Any) -> Self:
-        """Read a Parquet file, a folder of Parquet files, or a CSV file; see the class for keywords.
+    def read(cls, path: str | Path, **options: Unpack[ReadOptions]) -> Self:
+        """Read a Parquet file, a folder of Parquet files, or a CSV file; see the class for options.
 
         Raises
         ------
         SchemaError
             If a column is missing or of a wrong type, or a row is bad and `on_bad` is "raise".
         """
-        return cls._read(path, **keywords)
+        return cls._read(path, **options)
 
     @classmethod
-    def from_frame(cls, frame: Any, **keywords: Any) -> Self:
+    def from_frame(cls, frame: Any, **options: Unpack[ReadOptions]) -> Self:
         """Read any frame with the Arrow stream protocol (pandas, polars, pyarrow, duckdb), or a mapping
-        of columns; see the class for keywords. A pandas index is not read.
+        of columns; see the class for options. A pandas index is not read.
         """
-        return cls._read(frame, **keywords)
+        return cls._read(frame, **options)
 
     @classmethod
-    def from_records(cls, records: list[Mapping[str, Any]], **keywords: Any) -> Self:
-        """Read a list of mappings, one for each event; see the class for keywords."""
-        return cls._read(records, **keywords)
+    def from_records(cls, records: list[Mapping[str, Any]], **options: Unpack[ReadOptions]) -> Self:
+        """Read a list of mappings, one for each event; see the class for options."""
+        return cls._read(records, **options)
 
     @classmethod
     def _read(
@@ -276,30 +290,27 @@ class EventLog:
                 table[name] = pa.array(values, from_pandas=True)
         return pa.table(table)
 
-    def append(self, other: Any, **keywords: Any) -> Self:
+    def append(self, other: Any, **options: Unpack[ReadOptions]) -> Self:
         """Return this log followed by another, or by anything that `from_frame` or `read` takes.
 
         Item attributes of `other` replace those of the same items. The limits of this log on events per
         customer and its treatment of duplicates hold for the whole, also for what is yet to be read unless
-        `keywords` say otherwise. Rows that only the whole sets aside have no number in `rejected`.
+        `options` say otherwise. Rows that only the whole sets aside have no number in `rejected`.
 
         Raises
         ------
         SchemaError
             If ids differ in type, or the order of events is told in another way.
         ArgumentError
-            If there are keywords for a log that is read already.
+            If there are options for a log that is read already.
         """
         if not isinstance(other, EventLog):
-            limits = {
-                "duplicates": self.duplicates,
-                "max_events_per_customer": self.max_events_per_customer,
-            }
-            other = type(self)._read(other, **(limits | keywords))
-        elif keywords:
-            raise errors.bad_argument(
-                "append", sorted(keywords), "no keywords beside an EventLog, which is read already"
-            )
+            options.setdefault("duplicates", self.duplicates)
+            options.setdefault("max_events_per_customer", self.max_events_per_customer)
+            other = type(self)._read(other, **options)
+        elif options:
+            expected = "no options beside an EventLog, which is read already"
+            raise errors.bad_argument("append", sorted(options), expected)
         if self.time_kind != other.time_kind:
             raise errors.log.other_time_kind(other.time_kind, self.time_kind)
         log = self._settle(

@@ -12,7 +12,7 @@ from engagelib.histories import Histories
 from engagelib.models import Model, restore_model
 from engagelib.recommender import Recommender
 from engagelib.scoring import TopK
-from engagelib.testing._logs import histories_of, random_log
+from engagelib.testing._logs import Event, histories_of, random_log
 from engagelib.vocabulary import Id
 
 
