@@ -132,18 +132,19 @@ def _read(
     from engagelib.events import EventLog
     from engagelib.times import spell, to_microseconds
 
-    options: ReadOptions = {
-        "items": items,
-        "unit": unit,
-        "on_bad": on_bad,
-        "columns": _pairs(columns, "--columns"),
-        "event_types": _pairs(event_types, "--event-type"),
-    }
     moment = datetime.now(UTC) if at is None else at
     source = "the clock's time" if at is None else "--at"
     click.echo(f"Now: {spell(to_microseconds(moment, '--at'))} UTC ({source}); later events are bad rows")
+    options: ReadOptions = {
+        "items": items,
+        "columns": _pairs(columns, "--columns"),
+        "event_types": _pairs(event_types, "--event-type"),
+        "unit": unit,
+        "at": moment,
+        "on_bad": on_bad,
+    }
     with stage(f"Reading {path}"):
-        log = EventLog.read(path, at=moment, **options)
+        log = EventLog.read(path, **options)
     if at is not None and log.time_kind != "timestamp":
         click.echo("Note: --at changes nothing: this log has no times.", err=True)
     return log
