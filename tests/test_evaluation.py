@@ -264,7 +264,8 @@ def test_several_cuts_are_judged_by_prefixes_of_one_list():
 def test_lists_are_asked_for_as_of_the_cut():
     told = Told({})
     evaluate(told, SPLIT, exclude_seen="any", repeat=True)
-    assert told.asked == [{"at": to_datetime(SPLIT.cut), "exclude_seen": "any", "repeat": True}]
+    just_before = to_datetime(SPLIT.cut - 1)
+    assert told.asked == [{"at": just_before, "exclude_seen": "any", "repeat": True}]
     told = Told({})
     evaluate(told, split_by_position(shop()))
     assert told.asked == [{"at": None, "exclude_seen": "purchased", "repeat": None}]

@@ -75,7 +75,7 @@ def test_a_comparison_is_a_point_for_each_recommender(shop_log):
     assert points == [
         (found.metrics["coverage@10"], found.metrics["ndcg@10"]) for found in comparison.rows.values()
     ]
-    with pytest.raises(errors.ArgumentError, match=r"^metric='speed': expected one of recall@10, .*\.$"):
+    with pytest.raises(errors.ArgumentError, match=r"^y='speed': expected one of recall@10, .*\.$"):
         plot_comparison(comparison, y="speed")
 
 

@@ -43,6 +43,8 @@ def plot_events(log: "EventLog", *, days: float = 7.0, ax: "Axes | None" = None)
     if not days > 0:
         raise errors.bad_argument("days", days, "a number above 0")
     ax = _axes(ax)
+    from matplotlib.dates import ConciseDateFormatter
+
     time, newest = log.columns["time"], int(log.columns["time"].max())
     steps_back = ((newest - time) // int(days * DAY)).astype(np.int64)
     n_steps = int(steps_back.max()) + 1
@@ -50,6 +52,8 @@ def plot_events(log: "EventLog", *, days: float = 7.0, ax: "Axes | None" = None)
     for code, name in enumerate(log.vocabularies["event_type"]):
         counts = np.bincount(steps_back[log.columns["event_type"] == code], minlength=n_steps)
         ax.plot(ends, counts, label=str(name))  # type: ignore[arg-type]
+    formatter = ConciseDateFormatter(ax.xaxis.get_major_locator())  # type: ignore[no-untyped-call]
+    ax.xaxis.set_major_formatter(formatter)
     ax.set(title="Events over time", ylabel=f"events in {days:g} days")
     ax.legend()
     return ax
@@ -81,9 +85,9 @@ def plot_comparison(
         metric or next((name for name in known if name.startswith(start)), start)
         for metric, start in ((x, "coverage@"), (y, "ndcg@"))
     ]
-    for metric in chosen:
+    for name, metric in zip("xy", chosen, strict=True):
         if metric not in known:
-            raise errors.bad_argument("metric", metric, f"one of {', '.join(known)}")
+            raise errors.bad_argument(name, metric, f"one of {', '.join(known)}")
     ax = _axes(ax)
     for name, metrics in measured.items():
         ax.scatter(metrics[chosen[0]], metrics[chosen[1]])

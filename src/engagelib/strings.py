@@ -1,7 +1,7 @@
 """Many strings as two arrays, which can be mapped from a file: the storage under ids and titles."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
@@ -97,6 +97,10 @@ class StringColumn:
         array = pa.LargeStringArray.from_buffers(len(self), *buffers)
         array.validate(full=True)  # Arrow trusts its buffers, and would read beyond altered ones
         return array
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process as arrays; its views of them are made anew there."""
+        return type(self), (self.offsets, self.data)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1

@@ -9,7 +9,7 @@ from typing import Any
 Cell = str | int | float | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Table:
     """Rows under headings: `str()` aligns them as text, a notebook shows them as HTML."""
 
@@ -19,6 +19,8 @@ class Table:
 
     def __str__(self) -> str:
         return text_table(self.columns, self.rows, title=self.title)
+
+    __repr__ = __str__
 
     def _repr_html_(self) -> str:
         return html_table(self.columns, self.rows, title=self.title)
@@ -74,4 +76,7 @@ def _spell(cell: Cell) -> str:
         return ""
     if isinstance(cell, bool | str):
         return " ".join(str(cell).splitlines())
-    return f"{cell:,}" if isinstance(cell, Integral) else f"{cell:,.4f}"
+    if isinstance(cell, Integral):
+        return f"{cell:,}"
+    # Four places say nothing of a number that begins behind them.
+    return f"{cell:.2e}" if 0 < abs(cell) < 1e-4 else f"{cell:,.4f}"

@@ -151,6 +151,10 @@ class Vocabulary:
         shown = ", ".join(repr(self[index]) for index in range(min(3, len(self))))
         return f"Vocabulary({len(self):,} ids: {shown}{', ...' if len(self) > 3 else ''})"
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process as arrays; its views of them are made anew there."""
+        return type(self), (self.values, self.bucket_starts, self.bucket_order)
+
     def subset(self, keep: np.ndarray) -> "Vocabulary":
         """Return the ids of a mask, bool of shape (n,), as a vocabulary of their own."""
         if isinstance(self.values, np.ndarray):

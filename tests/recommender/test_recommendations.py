@@ -60,12 +60,14 @@ def test_a_list_is_a_sequence(found):
 
 
 COLUMNS = ["item_id", "title", "score", "rank", "source", "probability"]
+EXPLAINED = [*COLUMNS, "reasons"]
 
 
 def test_a_frame_is_of_pandas_where_it_is_installed(shop, found):
     frame = found.to_frame()
     assert isinstance(frame, pd.DataFrame)
-    assert list(frame) == COLUMNS
+    assert list(frame) == EXPLAINED
+    assert frame["reasons"].tolist() == [record["reasons"] for record in found.to_records()]
     assert frame["item_id"].tolist() == found.item_ids
     empty = shop.recommend("<i>", candidates=[]).to_frame()
     assert (list(empty), len(empty)) == (COLUMNS, 0)
@@ -76,7 +78,7 @@ def test_a_frame_is_of_pyarrow_elsewhere(shop, found, monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     table = found.to_frame()
     assert isinstance(table, pa.Table)
-    assert table.column_names == COLUMNS
+    assert table.column_names == EXPLAINED
     assert table["title"].to_pylist() == ["<b>Rug</b>", None, None]
     empty = shop.recommend("<i>", candidates=[]).to_frame()
     assert (empty.column_names, empty.num_rows) == (COLUMNS, 0)
@@ -128,8 +130,9 @@ def test_a_terminal_shows_a_table(shop, found):
         ),
         (
             {"candidates": ["rug", "lamp", "none such"]},
-            "1 of 10 items asked for: the catalogue has 4, 2 of them are candidates, 2 of these are for sale "
-            "and not left out by the call, 1 of those were seen by the customer before.",
+            "1 of 10 items asked for: the catalogue has 4, 2 of them are candidates (1 more unknown), "
+            "2 of these are for sale and not left out by the call, 1 of those were seen by the customer "
+            "before.",
         ),
         (
             {"k": 3, "fill": False},

@@ -31,6 +31,8 @@ class Shown:
     def __str__(self) -> str:
         return str(self._table())
 
+    __repr__ = __str__
+
     def _repr_html_(self) -> str:
         return self._table()._repr_html_()
 
@@ -63,9 +65,11 @@ class Question:
             hint = f"one type is events=({events!r},)." if events else ""
             raise errors.bad_argument("events", events, "a sequence of event types", hint)
         if isinstance(split, Split):
-            at = split.cut
+            cut = split.cut
         else:
-            at = int(test.columns["time"].min()) if test.time_kind == "timestamp" else None
+            cut = int(test.columns["time"].min()) if test.time_kind == "timestamp" else None
+        # Histories are read up to and with `at`; an event at the cut is a test event already.
+        at = None if cut is None else cut - 1
         return cls(test, ks, tuple(events), exclude_seen, repeat, at)
 
 
@@ -126,13 +130,14 @@ class Judged:
         """
         n_items, longest = len(recommender.items_), max(asked.ks)
         at = None if asked.at is None else to_datetime(asked.at)
-        lists = np.empty((len(rows), longest), np.int32)
+        lists = np.full((len(rows), longest), -1, np.int32)
         for start in range(0, len(rows), _BLOCK):
             part = slice(start, start + _BLOCK)
             ids = asked.test.customers.ids(rows[part].tolist())
-            lists[part] = recommender.recommend_many(
+            found = recommender.recommend_many(
                 ids, k=longest, at=at, exclude_seen=asked.exclude_seen, repeat=asked.repeat
             ).item_index
+            lists[part, : found.shape[1]] = found
         place = recommender.items_.indices(asked.test.items).astype(np.int64)
         showable = np.append(recommender.for_sale_, True)[place]
         place = np.where(place >= 0, place, n_items + np.arange(len(place)))

@@ -65,7 +65,7 @@ class Compared:
     high: float | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Comparison(Shown):
     """What `compare` found; prints as a table, a recommender a row.
 

@@ -26,7 +26,7 @@ from engagelib.splitting import Split
 from engagelib.tables import Cell, Table
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation(Shown):
     """What `evaluate` found; prints as a table, a metric a row and a cut a column.
 

@@ -21,8 +21,9 @@ BLOCK: Final = 256
 def rank_block(learned: Learned, block: Histories, seen: csr_array | None, request: Request) -> Lists:
     """Rank for a block of histories: the models first, then popularity where the request lets it."""
     limits: dict[str, Any] = {"exclude": seen, "available": request.allowed}
-    lists = best_lists(learned.models, block, request.k, at=request.at, **limits)
-    if not request.fill and not request.every_candidate:
+    lists = best_lists(learned.models, block, request.width, at=request.at, **limits)
+    wanted = request.fill or request.every_candidate
+    if not wanted or (lists.counts == request.width).all():
         return lists
     ranking = learned.popularity.ranking(request.location)
     return fill_lists(lists, ranking, n_items=block.n_items, n_models=len(learned.models), **limits)

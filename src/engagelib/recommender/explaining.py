@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
+from typing import Final
 
 import numpy as np
 
@@ -14,6 +15,9 @@ Named = Callable[[Sequence[int]], list[tuple[Id, str | None]]]
 """Gives the ids and titles of items for their indices."""
 
 _FILLED = (Reason("popular", None, None, 0.0),)
+
+_MOST_NAMED: Final = 10
+"""Items of the history that are named for one item of a list."""
 
 
 def explain_list(
@@ -40,14 +44,15 @@ def explain_list(
         As for `Model.score_topk`.
     showable
         True for items that a reason may name, shape (n_items,): nobody is told that they are shown a lamp
-        because they paid for postage. What the others contribute is summed under "other_items".
+        because they paid for postage. What the others contribute is summed under "other_items", and so is
+        what items beyond the strongest ten do.
     named
         Looks up ids and titles.
 
     Returns
     -------
-    For each item its reasons, the largest contribution first; they sum to its score. An item that only fills
-    the list has the one reason "popular".
+    For each item its reasons, the largest contribution first, at most ten of them items; they sum to its
+    score, up to rounding. An item that only fills the list has the one reason "popular".
     """
     kinds = list(dict.fromkeys(model.reason_kind for model in models))
     other, whole = history.n_items, history.n_items + 1  # in place of an item
@@ -64,11 +69,12 @@ def explain_list(
         parts.append((listed, because, kind, value * scale[listed]))
     listed, because, kind, value = (np.concatenate(column) for column in zip(*parts, strict=True))
     shape = (len(item_index), len(kinds), history.n_items + 2)
-    cells, cell = np.unique(np.ravel_multi_index((listed, kind, because), shape), return_inverse=True)
-    total = np.bincount(cell, value, minlength=len(cells))
-    cells, total = cells[total != 0], total[total != 0]
-    listed, kind, because = np.unravel_index(cells, shape)
-    order = np.lexsort((because, -total, listed))
+    listed, kind, because, total = _summed(listed, kind, because, value, shape)
+    # Items beyond the strongest few are told together, so that an answer stays short and still sums up.
+    place = np.arange(len(listed)) - np.searchsorted(listed, listed)
+    beyond = (place >= _MOST_NAMED) & (because < other)
+    because, kind = np.where(beyond, other, because), np.where(beyond, 0, kind)
+    listed, kind, because, total = _summed(listed, kind, because, total, shape)
     spoken = np.unique(because[because < other]).tolist()
     names = dict(zip(spoken, named(spoken), strict=True))
 
@@ -78,7 +84,18 @@ def explain_list(
         item_id, title = names.get(because, (None, None))
         return Reason(kinds[kind], item_id, title, contribution)
 
-    columns = (kind[order].tolist(), because[order].tolist(), total[order].tolist())
-    reasons = list(map(reason, *columns))
+    reasons = list(map(reason, kind.tolist(), because.tolist(), total.tolist()))
     starts = np.searchsorted(listed, np.arange(len(item_index) + 1)).tolist()
     return [tuple(reasons[start:stop]) or _FILLED for start, stop in pairwise(starts)]
+
+
+def _summed(
+    listed: np.ndarray, kind: np.ndarray, because: np.ndarray, value: np.ndarray, shape: tuple[int, int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Add up what has the same place, kind and item; by place, the largest first, ties to the lower item."""
+    cells, cell = np.unique(np.ravel_multi_index((listed, kind, because), shape), return_inverse=True)
+    total = np.bincount(cell, value, minlength=len(cells))
+    cells, total = cells[total != 0], total[total != 0]
+    listed, kind, because = np.unravel_index(cells, shape)
+    order = np.lexsort((because, -total, listed))
+    return listed[order], kind[order], because[order], total[order]

@@ -140,12 +140,18 @@ def similar_lists(
 
     The source of an item is the place of its model among all models.
     """
-    head = k if len(models) == 1 else max(k, HEAD)
-    asked = [model.similar_topk(item_index, head, available=available) for model in models]
-    knowing = [place for place, found in enumerate(asked) if found is not None]
-    if not knowing:
+    asked = {
+        place: model.similar_topk(item_index, HEAD, available=available) for place, model in enumerate(models)
+    }
+    found = {place: best for place, best in asked.items() if best is not None}
+    if not found:
         return None
-    lists = combine([found for found in asked if found is not None], k, n_items=n_items)
+    if len(found) == 1 and k > HEAD:  # it need not hand over only so many to anybody
+        ((place, _),) = found.items()
+        best = models[place].similar_topk(item_index, k, available=available)
+        found = {place: best} if best is not None else found
+    knowing = list(found)
+    lists = combine(list(found.values()), k, n_items=n_items)
     return Lists(
         lists.item_index, lists.score, np.append(np.array(knowing, np.int8), np.int8(-1))[lists.source]
     )

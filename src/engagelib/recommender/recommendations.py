@@ -21,8 +21,9 @@ class Reason:
     Attributes
     ----------
     kind
-        "similar_item": an item of the history that speaks for this one; "other_items": items of the history
-        that are not for sale, such as postage, together; "popular": many others chose it.
+        "similar_item": an item of the history that speaks for this one, the ten strongest of them;
+        "other_items": the other items of the history, and those not for sale, such as postage, together;
+        "popular": many others chose it.
     item_id, title
         The item of the history; None for the other kinds.
     contribution
@@ -99,15 +100,12 @@ class _Listed(Sequence[_Entry], Generic[_Entry]):
         return [asdict(entry) for entry in self._entries]
 
     def to_frame(self) -> Any:
-        """Return a pandas frame, or a pyarrow table where pandas is not installed."""
-        columns = {name: [getattr(entry, name) for entry in self._entries] for name in self._columns()}
-        try:
-            import pandas as pd
-        except ImportError:
-            import pyarrow as pa
+        """Return a pandas frame, or a pyarrow table where pandas is not installed.
 
-            return pa.table(columns)
-        return pd.DataFrame(columns)
+        Reasons, where they were asked for, are lists of mappings.
+        """
+        records = self.to_records()
+        return _frame({name: [record[name] for record in records] for name in self._columns()})
 
     def _columns(self) -> list[str]:
         raise AssertionError("a subclass names its columns")  # pragma: no cover
@@ -144,14 +142,14 @@ class Recommendations(_Listed[Recommendation]):
         return [entry.item_id for entry in self._entries]
 
     def __str__(self) -> str:
-        table = text_table(_ITEM_HEADINGS, self._rows(), title=self._title())
+        table = text_table(*self._shown(), title=self._title())
         return f"{table}\n{self.shortfall}" if self.shortfall else table
 
     def __repr__(self) -> str:
         return f"Recommendations({self.item_ids!r})"
 
     def _repr_html_(self) -> str:
-        table = html_table(_ITEM_HEADINGS, self._rows(), title=self._title())
+        table = html_table(*self._shown(), title=self._title())
         return f"{table}<p>{self.shortfall}</p>" if self.shortfall else table
 
     def _title(self) -> str:
@@ -160,21 +158,21 @@ class Recommendations(_Listed[Recommendation]):
         who = "an anonymous visitor" if self.customer_id is None else f"customer {self.customer_id}"
         return f"For {who}{'' if self.known or self.customer_id is None else ' (unknown)'}"
 
-    def _rows(self) -> list[Sequence[Cell]]:
-        return [
-            (
-                entry.rank,
-                str(entry.item_id),
-                entry.title,
-                round(entry.score, 4),
-                entry.source,
-                _because(entry.reasons),
-            )
-            for entry in self._entries
-        ]
+    def _shown(self) -> tuple[list[str], list[tuple[Cell, ...]]]:
+        return _with_content(
+            {
+                "rank": [entry.rank for entry in self._entries],
+                "item_id": [str(entry.item_id) for entry in self._entries],
+                "title": [entry.title for entry in self._entries],
+                "score": [entry.score for entry in self._entries],
+                "source": [entry.source for entry in self._entries],
+                "because of": [_because(entry.reasons) for entry in self._entries],
+            }
+        )
 
     def _columns(self) -> list[str]:
-        return ["item_id", "title", "score", "rank", "source", "probability"]
+        explained = ["reasons"] if any(entry.reasons for entry in self._entries) else []
+        return ["item_id", "title", "score", "rank", "source", "probability", *explained]
 
 
 @dataclass(frozen=True, eq=False)
@@ -199,7 +197,7 @@ class Audience(_Listed[Member]):
         return html_table(self._columns(), self._rows(), title=f"For item {self.item_id}")
 
     def _rows(self) -> list[Sequence[Cell]]:
-        return [(str(entry.customer_id), round(entry.score, 4), entry.rank) for entry in self._entries]
+        return [(str(entry.customer_id), entry.score, entry.rank) for entry in self._entries]
 
     def _columns(self) -> list[str]:
         return ["customer_id", "score", "rank"]
@@ -258,6 +256,11 @@ class RecommendationTable:
             }
         )
 
+    def to_frame(self) -> Any:
+        """Return the same as a pandas frame, or as a pyarrow table where pandas is not installed."""
+        table = self.to_table()
+        return _frame({name: table[name].to_pylist() for name in table.column_names})
+
     def _customers(self) -> "pa.Array":
         import pyarrow as pa
 
@@ -274,16 +277,33 @@ class RecommendationTable:
         return f"RecommendationTable({n_rows:,} customers, k={k})"
 
 
-_ITEM_HEADINGS = ("rank", "item_id", "title", "score", "source", "because of")
-
-
 _SHOWN = 3
-"""Reasons in a table; the objects hold all of them."""
+"""Reasons in a table; the objects hold more."""
+
+_IN_WORDS = {"other_items": "other items", "similar_item": "similar items"}
 
 
-def _because(reasons: Sequence[Reason]) -> str:
+def _because(reasons: Sequence[Reason]) -> str | None:
     named = [reason.title or str(reason.item_id) for reason in reasons if reason.item_id is not None]
-    return "; ".join(named[:_SHOWN]) or ", ".join(reason.kind for reason in reasons[:_SHOWN])
+    kinds = [_IN_WORDS.get(reason.kind, reason.kind) for reason in reasons]
+    return "; ".join(named[:_SHOWN]) or ", ".join(kinds[:_SHOWN]) or None
+
+
+def _with_content(columns: Mapping[str, list[Cell]]) -> tuple[list[str], list[tuple[Cell, ...]]]:
+    """Leave out columns without any content, such as titles that a log came without."""
+    kept = {name: cells for name, cells in columns.items() if any(cell is not None for cell in cells)}
+    return list(kept), list(zip(*kept.values(), strict=True))
+
+
+def _frame(columns: Mapping[str, list[Any]]) -> Any:
+    """Return a pandas frame, or a pyarrow table where pandas is not installed."""
+    try:
+        import pandas as pd
+    except ImportError:
+        import pyarrow as pa
+
+        return pa.table(dict(columns))
+    return pd.DataFrame(columns)
 
 
 def _plain(ids: "pa.Array") -> "pa.Array":

@@ -1,6 +1,7 @@
 """Recommender: models and rules over one log, answering what to show next for one customer or for all."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
@@ -13,7 +14,14 @@ from engagelib.recommender.answering import BLOCK, give_reasons, name_items, ran
 from engagelib.recommender.learned import Learned
 from engagelib.recommender.listing import Lists, similar_lists
 from engagelib.recommender.recommendations import Audience, Member, Recommendations, RecommendationTable
-from engagelib.recommender.request import ExcludeSeen, OnUnknown, Request, check_count, id_list
+from engagelib.recommender.request import (
+    ExcludeSeen,
+    OnUnknown,
+    Request,
+    check_count,
+    check_flag,
+    id_list,
+)
 from engagelib.tables import Table
 from engagelib.times import Moment
 from engagelib.vocabulary import Id, Vocabulary
@@ -115,9 +123,9 @@ class Recommender:
         k: int = 10,
         at: Moment | None = None,
         location: Id | None = None,
-        session: Iterable[Id] = (),
-        basket: Iterable[Id] = (),
-        exclude: Iterable[Id] = (),
+        session: Iterable[Id] | None = (),
+        basket: Iterable[Id] | None = (),
+        exclude: Iterable[Id] | None = (),
         candidates: Iterable[Id] | None = None,
         exclude_seen: ExcludeSeen = "purchased",
         repeat: bool | None = None,
@@ -140,7 +148,8 @@ class Recommender:
             Whose popular items complete the list, where `popular_by` names locations.
         session, basket
             Items looked at and items in the basket, oldest first: the newest events of the history. Items
-            in the basket are not listed.
+            in the basket are not listed. They count as views and carts: where a model gives these no
+            weight, they change nothing.
         exclude
             Items never to list.
         candidates
@@ -187,6 +196,7 @@ class Recommender:
         history = history.followed_by(request.session, "view", request.at)
         history = history.followed_by(request.basket, "cart", request.at)
         lists = rank_block(learned, history, seen, request)
+        explain = check_flag(explain, "explain")
         reasons = give_reasons(learned, history, seen, request, lists) if explain else None
         entries = name_items(learned, lists, reasons)
         shortfall = None
@@ -202,7 +212,7 @@ class Recommender:
         k: int = 10,
         at: Moment | None = None,
         location: Id | None = None,
-        exclude: Iterable[Id] = (),
+        exclude: Iterable[Id] | None = (),
         candidates: Iterable[Id] | None = None,
         exclude_seen: ExcludeSeen = "purchased",
         repeat: bool | None = None,
@@ -215,7 +225,8 @@ class Recommender:
         ----------
         customer_ids
             The customers, repeats allowed; None is all of `customers_`. Unknown ids, and None among ids, are
-            shown what is popular. The other parameters are those of `recommend`.
+            shown what is popular. The other parameters are those of `recommend`. The arrays are `k` columns
+            wide, or as many as there are items where these are fewer.
         """
         learned = self._fitted()
         request = Request.check(
@@ -225,11 +236,11 @@ class Recommender:
         customers = learned.histories.customers
         ids = customers if customer_ids is None else customer_ids
         if not isinstance(ids, Vocabulary):
-            ids = id_list(ids.tolist() if isinstance(ids, np.ndarray) else ids, "customer_ids")
+            ids = id_list(ids, "customer_ids")
         rows = np.arange(len(ids)) if customer_ids is None else customers.indices(ids)
         if on_unknown == "raise" and (rows < 0).any():
             raise errors.answering.unknown_customer(list(ids)[int(np.argmax(rows < 0))], customers.kind)
-        lists = Lists.empty(len(rows), request.k)
+        lists = Lists.empty(len(rows), request.width)
         for start in range(0, len(rows), BLOCK):
             part = slice(start, start + BLOCK)
             block = learned.histories.take(rows[part])
@@ -245,19 +256,22 @@ class Recommender:
         items: Iterable[Id],
         *,
         at: Moment | None = None,
-        session: Iterable[Id] = (),
-        basket: Iterable[Id] = (),
+        session: Iterable[Id] | None = (),
+        basket: Iterable[Id] | None = (),
         explain: bool = False,
     ) -> Recommendations:
         """Put given items in order for one customer: all that are for sale come back, unscored ones last.
 
-        Seen items stay in; items in the basket do not. The parameters are those of `recommend`.
+        Each comes back once; seen items stay in, items in the basket do not. The parameters are those of
+        `recommend`.
         """
-        items = id_list(items, "items")
-        return self.recommend(
+        items = list(dict.fromkeys(id_list(items, "items")))
+        found = self.recommend(
             customer_id, k=max(len(items), 1), at=at, session=session, basket=basket,
             candidates=items, exclude_seen="none", explain=explain,
         )  # fmt: skip
+        ignored = {{"candidates": "items"}.get(name, name): count for name, count in found.ignored.items()}
+        return replace(found, ignored=ignored, shortfall=found.shortfall if items else None)
 
     def similar(self, item_id: Id, k: int = 10) -> Recommendations:
         """List the items most like one item, of those for sale; fewer where fewer are alike.
@@ -309,7 +323,7 @@ class Recommender:
             exclude_seen=exclude_seen, repeat=None, fill=False, on_unknown="popular",
         )  # fmt: skip
         score = score_customers(learned, item, request)
-        best = np.argsort(-score, kind="stable")[: request.k]
+        best = np.argsort(-score, kind="stable")[:k]
         best = best[score[best] > 0]
         found = zip(learned.histories.customers.ids(best.tolist()), score[best].tolist(), strict=True)
         return Audience(tuple(Member(*member, rank) for rank, member in enumerate(found, 1)), item_id)

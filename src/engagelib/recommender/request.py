@@ -24,6 +24,8 @@ class Request:
     ----------
     k, exclude_seen, repeat, fill
         As they were given.
+    width
+        Longest list that can come of it: `k`, or all items where they are fewer.
     at
         Microseconds since 1970, None for all that is known.
     location
@@ -41,6 +43,7 @@ class Request:
     """
 
     k: int
+    width: int
     at: int | None
     location: int | None
     allowed: np.ndarray
@@ -62,19 +65,19 @@ class Request:
         k: Any,
         at: Moment | None,
         location: Id | None,
-        exclude: Iterable[Id],
+        exclude: Iterable[Id] | None,
         candidates: Iterable[Id] | None,
         exclude_seen: Any,
         repeat: Any,
-        fill: bool,
+        fill: Any,
         on_unknown: Any,
-        session: Iterable[Id] = (),
-        basket: Iterable[Id] = (),
+        session: Iterable[Id] | None = (),
+        basket: Iterable[Id] | None = (),
     ) -> Self:
         """Check the arguments of a call; see `Recommender.recommend` for what each may be."""
         if exclude_seen not in ("purchased", "any", "none"):
             raise errors.bad_argument("exclude_seen", exclude_seen, '"purchased", "any" or "none"')
-        if not (repeat is None or isinstance(repeat, bool)):
+        if not (repeat is None or isinstance(repeat, bool | np.bool_)):
             raise errors.bad_argument("repeat", repeat, "True, False or None")
         if on_unknown not in ("popular", "raise"):
             raise errors.bad_argument("on_unknown", on_unknown, '"popular" or "raise"')
@@ -99,17 +102,22 @@ class Request:
             if exclude_seen == "any":
                 allowed[looked_at] = False
         code = -1
-        if location is not None and "location" in histories.tables:
-            code = histories.tables["location"].find(location)
+        if location is not None:
+            if "location" in histories.tables:
+                code = histories.tables["location"].find(location)
+            if code < 0:
+                ignored["location"] = 1
+        k = check_count(k, "k")
         return cls(
-            k=check_count(k, "k"),
+            k=k,
+            width=min(k, max(len(items), 1)),
             at=None if at is None else to_microseconds(at),
             location=code if code >= 0 else None,
             allowed=allowed,
             n_candidates=n_candidates,
             exclude_seen=exclude_seen,
-            repeat=repeat,
-            fill=fill,
+            repeat=None if repeat is None else bool(repeat),
+            fill=check_flag(fill, "fill"),
             session=looked_at,
             basket=in_basket,
             every_candidate=candidates is not None,
@@ -136,7 +144,9 @@ class Request:
             return text + f"the history speaks for {n_listed:,}; fill=True completes the list by popularity."
         parts = [f"the catalogue has {n_items:,}"]
         if self.every_candidate:
-            parts.append(f"{self.n_candidates:,} of them are candidates")
+            unknown = self.ignored.get("candidates", 0)
+            also = f" ({unknown:,} more unknown)" if unknown else ""
+            parts.append(f"{self.n_candidates:,} of them are candidates{also}")
         parts.append(f"{int(self.allowed.sum()):,} of these are for sale and not left out by the call")
         if n_excluded:
             parts.append(f"{n_excluded:,} of those were seen by the customer before")
@@ -150,15 +160,27 @@ def check_count(value: Any, name: str) -> int:
     return int(value)
 
 
+def check_flag(value: Any, name: str) -> bool:
+    """Return True or False, or refuse what is neither."""
+    if not isinstance(value, bool | np.bool_):
+        raise errors.bad_argument(name, value, "True or False")
+    return bool(value)
+
+
 def id_list(ids: Any, name: str) -> list[Id]:
-    """Return ids as a list, or refuse a single one: a text would fall into letters."""
+    """Return ids as a list of built-in values, or refuse a single one: a text would fall into letters."""
     if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
         raise errors.bad_argument(name, ids, "a list of ids", "put a single id into a list.")
+    # Arrow and NumPy hand out scalars of their own, which no lookup would know.
+    for convert in ("to_pylist", "tolist"):
+        if hasattr(ids, convert):
+            return list(getattr(ids, convert)())
     return list(ids)
 
 
-def _known(items: Vocabulary, ids: Iterable[Id], name: str, ignored: dict[str, int]) -> np.ndarray:
-    """Return the indices of the ids that are known, in order; count the others."""
+def _known(items: Vocabulary, ids: Iterable[Id] | None, name: str, ignored: dict[str, int]) -> np.ndarray:
+    """Return the indices of the ids that are known, in order; count the others. None holds no id."""
+    ids = () if ids is None else ids
     ids = id_list(ids, name)
     if not ids:
         return _NONE
