@@ -47,7 +47,7 @@ def test_a_wide_table_loses_the_end_of_its_widest_column():
 def test_reasons_name_three_items_with_their_parts_and_count_the_rest():
     reasons = (like("Lamp", 2.0), like(None, 1.5), Reason("other_items", None, None, 0.5), like("Desk", 0.4))
     assert because(reasons[:1], 4.0) == "from Lamp 50%"
-    assert because(reasons, 4.4) == "from Lamp 45%, i-1 34%, items not for sale 11%, 1 more"
+    assert because(reasons, 4.4) == "from Lamp 45%, i-1 34%, other items 11%, 1 more"
 
 
 def test_long_titles_are_cut_only_as_far_as_they_must():

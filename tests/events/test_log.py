@@ -395,9 +395,9 @@ rows kept                5
 rows set aside           5  see log.rejected
                          4  customer_id: a customer with more than 3 events
                          1  item_id: null, for an event type that needs an item
-customers                2
+customers                2  ids are text
 anonymous visits         1  they feed the models and are no customers
-items                    3  2 with events
+items                    3  ids are text; 2 with events
 time                        2023-11-14 22:13 to 2023-11-14 22:15 UTC
 exact duplicates         1  kept: real logs repeat real events
 event type purchase      4  weight 5
@@ -407,6 +407,25 @@ returns unmatched        0
 missing                     customer_id in 20.0% of rows
 missing                     session_id in 20.0% of rows
 columns not read         1  note"""
+
+
+def test_the_report_asks_after_a_newest_event_that_stands_alone():
+    plain = {"customer_id": [1, 1], "item_id": [1, 2], "timestamp": ["2024-01-01", "2024-03-31"]}
+    late = {"customer_id": [1], "item_id": [1], "timestamp": ["2199-01-01"]}
+    log = EventLog.from_frame(plain)
+    assert ("time", None, "2024-01-01 00:00 to 2024-03-31 00:00 UTC") in log.report().rows
+    assert (
+        "time",
+        None,
+        "2024-01-01 00:00 to 2199-01-01 00:00 UTC; the newest comes 63,828 days after the one before, is it "
+        "mistyped?",
+    ) in log.append(late).report().rows
+
+
+def test_the_report_says_how_to_name_an_event_type_that_counts_nothing():
+    log = EventLog.from_frame({"customer_id": [1], "item_id": [1], "event_type": ["buy"]})
+    remark = 'weight 0; if it is one of ours by another name: event_types={"buy": "purchase"}'
+    assert ("event type buy", 1, remark) in log.report().rows
 
 
 def test_the_report_of_a_log_of_which_nothing_is_left():

@@ -423,3 +423,27 @@ def test_at_bounds_the_log_inclusively():
 def test_numbers_of_every_kind_become_floats_and_missing_stays_missing(values, column):
     read = EventLog.from_frame(table(**{column: values})).to_table()[column].to_pylist()
     assert read == [1.0, None, 3.0]
+
+
+def test_a_cell_that_is_no_number_costs_its_own_row(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text("customer_id,item_id,value\na,b,9.99\na,c,€5\na,d,\na,e, -1e3 \n", encoding="utf-8")
+    log = EventLog.read(path, on_bad="quarantine")
+    assert log.rejected.select(["item_id", "value", "row", "reason"]).to_pylist() == [
+        {"item_id": "c", "value": "€5", "row": 1, "reason": "value: no number"}
+    ]
+    np.testing.assert_array_equal(log.columns["value"], [9.99, np.nan, -1000.0])
+    with pytest.raises(SchemaError, match=r"^column 'value': no number \(1 row, first at 1\)\. Hint: "):
+        EventLog.read(path)
+
+
+def test_ids_are_text_where_asked_for(tmp_path):
+    path, items = tmp_path / "log.csv", tmp_path / "items.csv"
+    path.write_text("customer_id,item_id,order_id\n1001,7,1\n1002,8,2\n,8,3\n")
+    items.write_text("item_id,title\n7,Lamp\n9,Rug\n")
+    plain = EventLog.read(path, items=items)
+    assert (list(plain.customers), list(plain.items)) == ([1001, 1002], [7, 8, 9])
+    log = EventLog.read(path, items=items, text_ids=True)
+    assert (list(log.customers), list(log.items)) == (["1001", "1002"], ["7", "8", "9"])
+    assert list(log.item_texts("title")) == ["Lamp", "", "Rug"]
+    assert list(EventLog.from_frame({"customer_id": [1], "item_id": ["x"]}, text_ids=True).customers) == ["1"]

@@ -171,7 +171,7 @@ REFUSED_FRAMES = {
         "column 'value': infinite (1 row, first at 1)." + ASIDE,
     ),
     "text for numbers": (
-        table(quantity=["1", "2", "3"]),
+        table(quantity=["one", "two", "3"]),
         "column 'quantity' is of type string: expected numbers.",
     ),
     "booleans for numbers": (table(rating=[True] * 3), "column 'rating' is of type bool: expected numbers."),

@@ -23,6 +23,8 @@ _OPTIONS: Final = (
         help="Your name for one of our columns, as in customer_id=user. May be repeated."),
     click.option("--event-type", "-e", "event_types", multiple=True, metavar="YOURS=OURS",
         help="Our name for one of your event types, as in addtocart=cart. May be repeated."),
+    click.option("--text-ids", is_flag=True,
+        help="Read ids as text even where every one of them is an integer."),
     click.option("--unit", "-u", type=click.Choice(["s", "ms", "us", "ns"]),
         help="Unit of times that are numbers; seconds where not given."),
     click.option("--at", metavar="TIME",
@@ -96,6 +98,7 @@ def fit(log: Path, out: Path, models: tuple[str, ...], popular_by: str | None, *
     """
     from engagelib.models import model_names
     from engagelib.recommender import Recommender
+    from engagelib.store import check_target
 
     known = ("auto", *model_names())
     for name in models:
@@ -103,6 +106,7 @@ def fit(log: Path, out: Path, models: tuple[str, ...], popular_by: str | None, *
             raise click.BadParameter(f"{name!r} is not one of {', '.join(known)}.", param_hint="'--model'")
     if "auto" in models and len(models) > 1:
         raise click.BadParameter("auto decides alone; name the models instead.", param_hint="'--model'")
+    check_target(out)
     found = _read(log, **options)
     click.echo(
         f"{len(found):,} events of {found.n_customers:,} customers and {found.n_items:,} items; "
@@ -124,6 +128,7 @@ def _read(
     items: Path | None,
     columns: tuple[str, ...],
     event_types: tuple[str, ...],
+    text_ids: bool,
     unit: str | None,
     at: str | None,
     on_bad: "OnBad",
@@ -139,6 +144,7 @@ def _read(
         "items": items,
         "columns": _pairs(columns, "--columns"),
         "event_types": _pairs(event_types, "--event-type"),
+        "text_ids": text_ids,
         "unit": unit,
         "at": moment,
         "on_bad": on_bad,

@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from engagelib import errors
 from engagelib.events.opening import index_names, open_table
-from engagelib.events.reading import encode_ids
+from engagelib.events.reading import encode_ids, ids_as_text
 from engagelib.events.refusals import Refused
 from engagelib.strings import StringColumn, decoded
 from engagelib.vocabulary import Vocabulary
@@ -16,7 +16,7 @@ from engagelib.vocabulary import Vocabulary
 _TEXT: Final = ("title", "category")
 
 
-def read_items(source: Any) -> pa.Table:
+def read_items(source: Any, *, text_ids: bool = False) -> pa.Table:
     """Read a table of item attributes from a path, a frame or records.
 
     `item_id` is required and unique; `title` and `category` become text, `price` a float64, `for_sale` a
@@ -29,6 +29,8 @@ def read_items(source: Any) -> pa.Table:
         a wrong type.
     """
     table = open_table(source, "items", ids=("item_id",), texts=_TEXT)
+    if text_ids:
+        table = ids_as_text(table)
     if "item_id" not in table.column_names:
         in_index = "item_id" in index_names(table)
         raise errors.log.missing_column("item_id", table.column_names, renames=False, in_index=in_index)

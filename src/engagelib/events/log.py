@@ -48,6 +48,7 @@ class ReadOptions(TypedDict, total=False):
     duplicates: Duplicates
     max_events_per_customer: int
     itemless: Collection[str]
+    text_ids: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,7 +72,8 @@ class EventLog:
     position
         Integers that order a customer's events, read only where there is no `timestamp`.
     quantity, value, rating
-        Numbers; `value` is money for the whole row. NaN and null mean missing.
+        Numbers, or text that is mostly numbers; `value` is money for the whole row. NaN and null mean
+        missing.
     channel, location, order_id, session_id
         Integers or strings, may be null.
 
@@ -97,6 +99,10 @@ class EventLog:
         `rejected`, whatever `on_bad` says.
     itemless
         Event types whose rows may lack an item.
+    text_ids
+        Read ids as text even where they are integers. A CSV file does not say which it means: its ids are
+        integers where every one is written as an integer would be, and a backend that asks with text would
+        then know nobody.
 
     Attributes
     ----------
@@ -160,6 +166,7 @@ class EventLog:
         duplicates: Duplicates = "keep",
         max_events_per_customer: int = 20_000,
         itemless: Collection[str] = ITEMLESS,
+        text_ids: bool = False,
     ) -> Self:
         _check_options(unit, on_bad, duplicates, max_events_per_customer)
         _check_names(columns, event_types, itemless)
@@ -171,12 +178,13 @@ class EventLog:
             at=None if at is None else to_microseconds(at),
             event_types=event_types,
             itemless=itemless,
+            text_ids=text_ids,
         )
         if on_bad == "raise":
             reading.refused.raise_first()
         return cls._settle(
             reading,
-            item_table=no_items() if items is None else read_items(items),
+            item_table=no_items() if items is None else read_items(items, text_ids=text_ids),
             duplicates=duplicates,
             max_events_per_customer=int(max_events_per_customer),
         )

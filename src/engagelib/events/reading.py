@@ -65,11 +65,14 @@ def read_events(
     at: int | None,
     event_types: Mapping[str, str] | None,
     itemless: Collection[str],
+    text_ids: bool,
 ) -> Reading:
     """Check a table of events column by column; see `EventLog` for what is accepted."""
     if table.num_rows == 0:
         raise errors.log.no_rows("the log")
     table, ignored = _rename(table, columns or {})
+    if text_ids:
+        table = ids_as_text(table)
     refused = Refused(np.zeros(table.num_rows, np.uint8))
     codes: dict[str, np.ndarray] = {}
     dictionaries: dict[str, pa.Array] = {}
@@ -120,6 +123,14 @@ def _naming(column: str) -> Iterator[None]:
         yield
     except pa.ArrowException as error:
         raise errors.log.arrow_refused(str(error), column) from error
+
+
+def ids_as_text(table: pa.Table) -> pa.Table:
+    """Write integer ids as text, so that a log's ids have one type whatever a file happens to hold."""
+    for place, name in enumerate(table.column_names):
+        if name in ID_COLUMNS and pa.types.is_integer(table[name].type):
+            table = table.set_column(place, name, table[name].cast(pa.large_string()))
+    return table
 
 
 def encode_ids(array: pa.ChunkedArray, column: str, refused: Refused) -> tuple[np.ndarray, pa.Array]:
@@ -226,6 +237,8 @@ def _relabel_returns(
 
 def _read_numbers(array: pa.ChunkedArray, column: str, refused: Refused) -> np.ndarray:
     array = decoded(array)
+    if is_text(array.type):
+        array = _parse_numbers(array.cast(pa.large_string()), column, refused)
     kind = array.type
     if not (
         pa.types.is_integer(kind)
@@ -237,6 +250,23 @@ def _read_numbers(array: pa.ChunkedArray, column: str, refused: Refused) -> np.n
     values: np.ndarray = pc.fill_null(array.cast(pa.float64(), safe=False), np.nan).to_numpy()
     refused.add(np.isinf(values), column, "infinite")
     return values
+
+
+def _parse_numbers(array: pa.ChunkedArray, column: str, refused: Refused) -> pa.ChunkedArray:
+    """Read numbers written as text, where at least half of a column is; refuse what is no number.
+
+    A single bad cell makes text of a whole column in a CSV file, and should cost its own row alone.
+    """
+    text = pc.utf8_trim_whitespace(array)
+    text = pc.if_else(pc.equal(text, ""), None, text)
+    is_number = pc.fill_null(
+        pc.match_substring_regex(text, r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$"), False
+    )
+    n_numbers = pc.sum(is_number).as_py() or 0
+    if 2 * n_numbers < len(text) - text.null_count or not n_numbers:
+        raise errors.log.wrong_type(column, "string", "numbers")
+    refused.add(text.is_valid().to_numpy() & ~is_number.to_numpy(), column, "no number")
+    return pc.if_else(is_number, text, None).cast(pa.float64())
 
 
 def _read_positions(array: pa.ChunkedArray, refused: Refused) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from engagelib.events.refusals import number_histories
 from engagelib.returning import match_returns
 from engagelib.tables import Cell, Table
-from engagelib.times import spell
+from engagelib.times import DAY, spell
 from engagelib.weights import EVENT_WEIGHTS
 
 if TYPE_CHECKING:
@@ -24,9 +24,9 @@ def report_on(log: "EventLog") -> Table:
         ("rows kept", len(log), ""),
         ("rows set aside", len(log.rejected), "see log.rejected" if len(log.rejected) else ""),
         *(("", count, reason) for reason, count in _reasons(log)),
-        ("customers", log.n_customers, ""),
+        ("customers", log.n_customers, f"ids are {_IDS[log.customers.kind]}" if log.n_customers else ""),
         ("anonymous visits", n_histories - log.n_customers, "they feed the models and are no customers"),
-        ("items", log.n_items, f"{with_events:,} with events"),
+        ("items", log.n_items, f"ids are {_IDS[log.items.kind]}; {with_events:,} with events"),
         ("time", None, _span(log)),
         ("exact duplicates", log.n_duplicates, repeats),
         *_event_types(log),
@@ -36,6 +36,9 @@ def report_on(log: "EventLog") -> Table:
     if log.ignored:
         rows.append(("columns not read", len(log.ignored), ", ".join(log.ignored)))
     return Table(("what", "count", "remark"), tuple(rows), title="Event log")
+
+
+_IDS = {"int": "integers", "str": "text"}
 
 
 def _reasons(log: "EventLog") -> list[tuple[str, int]]:
@@ -52,11 +55,15 @@ def _span(log: "EventLog") -> str:
     if not len(time):
         return "no events"
     first, last = int(time.min()), int(time.max())
-    return (
-        f"{spell(first)} to {spell(last)} UTC"
-        if log.time_kind == "timestamp"
-        else f"positions {first:,} to {last:,}"
+    if log.time_kind != "timestamp":
+        return f"positions {first:,} to {last:,}"
+    # Ages are counted from the newest event: a single mistyped year would make all others old.
+    before = int(time.max(where=time < last, initial=first))
+    gap = (last - before) // DAY
+    alone = (
+        f"; the newest comes {gap:,} days after the one before, is it mistyped?" if gap > _LONG_GAP else ""
     )
+    return f"{spell(first)} to {spell(last)} UTC{alone}"
 
 
 def _event_types(log: "EventLog") -> list[tuple[Cell, ...]]:
@@ -70,7 +77,7 @@ def _role(event_type: str) -> str:
         return "each undoes the newest earlier purchase"
     if event_type in EVENT_WEIGHTS:
         return f"weight {EVENT_WEIGHTS[event_type]:g}"
-    return "weight 0 unless event_weights= names it"
+    return f'weight 0; if it is one of ours by another name: event_types={{"{event_type}": "purchase"}}'
 
 
 def _returns(log: "EventLog") -> list[tuple[Cell, ...]]:
@@ -94,6 +101,10 @@ def _returns(log: "EventLog") -> list[tuple[Cell, ...]]:
         ("returns matched", int(is_return.sum()) - without, remark),
         ("returns unmatched", without, "no earlier purchase covers them" if without else ""),
     ]
+
+
+_LONG_GAP = 90
+"""Days without an event before the newest one that are worth a remark."""
 
 
 def _missing(log: "EventLog") -> list[str]:
