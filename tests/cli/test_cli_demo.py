@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from cli_cases import real
+from cli_cases import real, refused
 
 import engagelib as eg
 from engagelib.datasets import load_online_retail
@@ -74,3 +74,9 @@ def test_the_rule_against_a_count_by_hand():
     assert bought_last(log, "a", 5) == ([("2024-01-02", "x", "An x"), ("2024-01-01", "y", "")], 0)
     assert bought_last(log, "a", 1) == ([("2024-01-02", "x", "An x")], 1)
     assert bought_last(log, "c", 5) == ([("2024-01-09", "x", "An x")], 0)
+
+
+def test_a_place_it_can_not_save_to_is_refused_at_once(tmp_path):
+    (tmp_path / "photo.jpg").write_text("mine")
+    message = refused("demo", "--save", tmp_path, exit_code=1)
+    assert message.startswith(f"{tmp_path} is not an artifact and has photo.jpg in it: ")

@@ -1,11 +1,12 @@
 """`report` and `fit`: a log under other names, bad rows, the clock, and a model at the end."""
 
+import os
 import re
 from datetime import UTC, datetime
 
 import pyarrow.parquet as pq
 import pytest
-from cli_cases import CSV, NAMES, real, run, titles, write_log
+from cli_cases import CSV, NAMES, real, refused, run, titles, write_log
 from pyarrow import csv
 
 import engagelib as eg
@@ -89,6 +90,20 @@ def test_models_and_locations_are_passed_on(tmp_path):
     assert tuple(loaded.popular_by) == ("location",)
     run("fit", log, "-o", out, "-m", "popularity")
     assert [model.name for model in eg.load(out).models_] == ["popularity"]
+
+
+def test_fit_refuses_a_place_it_can_not_save_to_before_it_reads(log, tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "photo.jpg").write_text("mine")
+    log.write_text("no log at all")
+    command = ("fit", log, *NAMES, "-o")
+    assert refused(*command, tmp_path / "mine", exit_code=1) == (
+        f"{tmp_path / 'mine'} is not an artifact and has photo.jpg in it: expected a new path, an empty "
+        "folder or a saved artifact. Hint: give the artifact a folder of its own, such as 'shop.engage'."
+    )
+    monkeypatch.setattr("os.access", lambda place, mode: not mode & os.W_OK)
+    assert refused(*command, tmp_path / "new" / "model", exit_code=1) == f"{tmp_path}: Permission denied."
+    assert not (tmp_path / "new").exists()
 
 
 def test_fit_in_a_process_of_its_own_is_silent_on_stderr(log, tmp_path):

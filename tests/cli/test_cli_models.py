@@ -8,7 +8,7 @@ import pytest
 from cli_cases import real, refused, run, save_model
 
 import engagelib as eg
-from engagelib import scoring
+from engagelib import scoring, store
 from engagelib.versions import show_versions
 
 
@@ -95,9 +95,9 @@ def test_a_location_ranks_what_is_popular_or_is_said_to_change_nothing(tmp_path,
         assert listed(result.stdout) == recommender.recommend(location=location).item_ids
         assert result.stderr == ""
     assert recommender.recommend(location="york").item_ids != recommender.recommend(location="hull").item_ids
-    assert run("recommend", tmp_path / "local", "-l", "bath").stderr == (
-        "Note: --location changes nothing: 'bath' is unknown to this model.\n"
-    )
+    unknown = run("recommend", tmp_path / "local", "-l", "bath")
+    assert unknown.stderr == "Note: --location changes nothing: 'bath' is unknown to this model.\n"
+    assert "Ignored" not in unknown.stdout
     assert run("recommend", model, "-l", "york").stderr == (
         "Note: --location changes nothing: in this model what is popular is the same everywhere "
         "(fit with --popular-by location).\n"
@@ -176,6 +176,17 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path):
             f"{tmp_path / 'no'} does not exist: expected a folder that save() made. "
             "Hint: check the path; a first save that was cut short leaves nothing to load."
         )
+
+
+def test_a_model_whose_parts_are_not_this_versions_is_one_line(model):
+    artifact = store.open_artifact(model)
+    arrays = {name: array for name, array in artifact.arrays.items() if name != "for_sale"}
+    version = store.publish(model, artifact.kind, arrays, artifact.meta)
+    assert refused("recommend", model, exit_code=1) == (
+        f"{model} (version {version}, written by engagelib {eg.__version__}) can't be loaded by engagelib "
+        f"{eg.__version__}: 'for_sale' is missing. Expected the parts that make a 'recommender'. "
+        "Hint: load it with the engagelib that wrote it, or fit and save it again."
+    )
 
 
 def test_versions_name_the_scoring_that_is_active():

@@ -28,6 +28,7 @@ from engagelib.store._format import sum_of_manifest
 
 CHILD = str(Path(__file__).with_name("store_crash_child.py"))
 DTYPES = ["?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f4", "f8"]
+N_KILLED, N_MOMENTS = 50, 15  # publishers that die at the least; and of them, at moments of no choice
 POSIX = pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals, links and permissions")
 
 
@@ -370,7 +371,7 @@ def test_a_publisher_killed_at_any_step_leaves_the_old_or_the_new_version(path):
     save(path, 0)
     save(path, 1)
     steps = int(child(path, 2, "count", 0).communicate()[0])
-    assert steps >= 35  # else the child no longer sees what the store does
+    assert steps + N_MOMENTS >= N_KILLED  # else the child no longer sees what the store does
     old = 2
     switched = []
     for step in range(1, steps + 1):
@@ -384,6 +385,7 @@ def test_a_publisher_killed_at_any_step_leaves_the_old_or_the_new_version(path):
         old += 2
         after = save(path, old)
         assert contents(path) == ({"CURRENT", "versions"}, [before, after])
+    assert len(switched) == steps
     assert switched == sorted(switched)  # one step is the switch; what comes after it is tidying
     assert 0 < sum(switched) < steps
 
@@ -393,7 +395,7 @@ def test_a_publisher_killed_at_any_moment_leaves_a_whole_version(path):
     save(path, 0)
     moments = random.Random(0)
     old = 0
-    for _ in range(12):
+    for _ in range(N_MOMENTS):
         killed = child(path, old + 1, "publish", 1000)
         killed.stdout.readline()
         time.sleep(moments.uniform(0, 0.05))
@@ -1032,16 +1034,52 @@ def test_a_place_that_holds_something_else_is_not_written_to(path, tmp_path, cas
         (path / name).write_text("mine")
         found = f"is not an artifact and has {name} in it"
     before = sorted(tmp_path.rglob("*"))
-    expected = (
+    for write in (store.check_target, lambda path: save(path, 2)):
+        with pytest.raises(ArtifactError, match=exactly(not_a_place(path, found))):
+            write(path)
+        assert sorted(tmp_path.rglob("*")) == before
+
+
+def not_a_place(path, found):
+    return (
         f"{path} {found}: expected a new path, an empty folder or a saved artifact. "
         "Hint: give the artifact a folder of its own, such as 'shop.engage'."
     )
-    with pytest.raises(ArtifactError, match=exactly(expected)):
-        save(path, 2)
-    assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_an_empty_folder_and_missing_parents_are_written_to(tmp_path):
+def test_a_place_below_a_file_is_found_before_the_work(path):
+    path.write_text("mine")
+    for place in (path / "shop.engage", path / "deep" / "shop.engage"):
+        with pytest.raises(ArtifactError, match=exactly(not_a_place(path, "is a file"))):
+            store.check_target(place)
+        with pytest.raises(NotADirectoryError):
+            save(place, 1)
+
+
+@POSIX
+@pytest.mark.parametrize("locked", ["the parent", "the folder", "the versions"])
+def test_a_place_that_can_not_be_written_is_found_before_the_work(path, monkeypatch, locked):
+    if locked != "the parent":
+        save(path, 1)
+    place = {"the parent": path.parent, "the folder": path, "the versions": path / "versions"}[locked]
+    access = os.access  # the superuser may write anywhere, so the answer is given for it
+
+    def refused(asked, mode):
+        return Path(asked) != place and access(asked, mode)
+
+    store.check_target(path)
+    monkeypatch.setattr(os, "access", refused)
+    with pytest.raises(PermissionError) as caught:
+        store.check_target(path / "deep" / "er" if locked == "the parent" else path)
+    assert str(caught.value) == f"[Errno 13] Permission denied: {str(place)!r}"
+
+
+def test_an_empty_folder_and_missing_parents_are_written_to(tmp_path, monkeypatch):
+    store.check_target(tmp_path)
+    store.check_target(tmp_path / "some" / "where" / "shop.engage")
+    monkeypatch.chdir(tmp_path)
+    store.check_target("relative")
+    assert list(tmp_path.iterdir()) == []
     save(tmp_path, 1)
     save(tmp_path / "some" / "where" / "shop.engage", 1)
     assert generation_of(store.open_artifact(tmp_path / "some" / "where" / "shop.engage")) == 1

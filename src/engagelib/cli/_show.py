@@ -17,7 +17,7 @@ WIDTH: Final = 100
 _TITLE_WIDTH: Final = 38
 _REASON_WIDTH: Final = 93  # of a line that may be indented twice
 _REASONS: Final = 3
-_UNNAMED: Final = {"other_items": "items not for sale", "popular": "its popularity"}
+_UNNAMED: Final = {"other_items": "other items", "popular": "its popularity"}
 
 
 @contextmanager

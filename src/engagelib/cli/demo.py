@@ -40,7 +40,10 @@ def demo(save: Path | None) -> None:
     from engagelib.datasets import load_online_retail
     from engagelib.demo import last_to_order
     from engagelib.recommender import Recommender
+    from engagelib.store import check_target
 
+    if save is not None:
+        check_target(save)
     _head("1. The log: a year of a British online gift shop, bundled with the library")
     with stage("Reading"):
         log = load_online_retail()

@@ -196,5 +196,7 @@ def _as_text(found: "Recommendations", *, explain: bool) -> str:
     lines = [title, suggestions(found, explain=explain)]
     if not found.known and all(entry.source == "popular" for entry in found):
         lines[0] += ": this is what is popular"
-    lines += [f"Ignored in --{name}: {count:,} unknown" for name, count in found.ignored.items()]
+    # Of the location a note has said so already, with the reason.
+    ignored = {name: count for name, count in found.ignored.items() if name != "location"}
+    lines += [f"Ignored in --{name}: {count:,} unknown" for name, count in ignored.items()]
     return "\n".join(lines + ([found.shortfall] if found.shortfall else []))

@@ -18,7 +18,7 @@ from engagelib.errors._classes import (
     UnknownCustomerError,
     UnknownItemError,
 )
-from engagelib.errors._common import bad_argument, missing_extra, not_fitted
+from engagelib.errors._common import bad_argument, missing_extra, not_fitted, wrong_kind
 
 __all__ = [
     "ArgumentError",
@@ -41,6 +41,7 @@ __all__ = [
     "not_fitted",
     "scoring",
     "store",
+    "wrong_kind",
 ]
 
 # Tracebacks then show the names under which callers import them.

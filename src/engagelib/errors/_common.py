@@ -10,6 +10,11 @@ def bad_argument(name: str, given: object, expected: str, hint: str = "") -> Arg
     return ArgumentError(sentence(f"{name}={given!r}: expected {expected}.", hint))
 
 
+def wrong_kind(name: str, given: str, expected: str) -> ArgumentError:
+    """Word an argument of the wrong sort: a matrix that is not sparse, indices that are not integers."""
+    return ArgumentError(f"{name} is of type {given}: expected {expected}.")
+
+
 def not_fitted(what: str) -> NotFittedError:
     """Word the use of `what`, a class name, before `fit`."""
     return NotFittedError(f"this {what} is not fitted yet. Call fit() first, or load() a saved one.")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 
-from engagelib.errors._classes import NotEnoughDataError, SchemaError
+from engagelib.errors._classes import ArtifactError, NotEnoughDataError, SchemaError
 from engagelib.errors._common import listed, sentence
 
 
@@ -190,4 +190,12 @@ def needs_time(what: str, time_kind: str) -> NotEnoughDataError:
     return NotEnoughDataError(
         f"{what} needs a timestamp for each event; this log tells order by {time_kind!r}. "
         "Hint: read the log with a 'timestamp' column."
+    )
+
+
+def altered_histories(name: str, found: str, expected: str) -> ArtifactError:
+    """Word histories from a file whose numbers point nowhere; `name` is the array at fault."""
+    return ArtifactError(
+        f"the stored histories are broken: {name} {found}, expected {expected}. "
+        "Hint: the file may be damaged, or altered after it was written; save or copy it again."
     )

@@ -1,12 +1,7 @@
 """Wording of what the kernel refuses."""
 
-from engagelib.errors._classes import ArgumentError
+from engagelib.errors._classes import ArgumentError, ArtifactError
 from engagelib.errors._common import sentence
-
-
-def wrong_kind(name: str, given: str, expected: str) -> ArgumentError:
-    """Word an operand of the wrong sort: a matrix that is not sparse, indices that are not integers."""
-    return ArgumentError(f"{name} is of type {given}: expected {expected}.")
 
 
 def wrong_dimensions(name: str, shape: tuple[int, ...], expected: str) -> ArgumentError:
@@ -38,6 +33,26 @@ def wrong_mask(name: str, dtype: object, shape: tuple[int, ...], n_items: int) -
 def broken_rows(name: str, fault: str, hint: str) -> ArgumentError:
     """Word a sparse matrix whose arrays contradict each other."""
     return ArgumentError(sentence(f"{name} is not a valid CSR matrix: {fault}.", hint))
+
+
+def altered_weights(entry: int, column: int, n_columns: int) -> ArtifactError:
+    """Word stored weights that lead outside the catalogue, found when they are used."""
+    return ArtifactError(
+        f"entry {entry:,} of the stored weights leads to item {column} of {n_columns:,}: {_AS_SAVED}"
+    )
+
+
+def altered_ranking(position: int, item_index: int, highest: int) -> ArtifactError:
+    """Word a stored ranking that names an item outside the catalogue, found when it is used."""
+    return ArtifactError(
+        f"place {position:,} of the stored ranking is item {item_index}, beyond 0 to {highest:,}: {_AS_SAVED}"
+    )
+
+
+_AS_SAVED = (
+    "expected item indices as they were saved. Hint: the file was damaged or altered; `engagelib verify` "
+    "finds where, then save or copy the model again."
+)
 
 
 def not_finite(name: str, position: tuple[int, ...], value: float) -> ArgumentError:

@@ -35,6 +35,17 @@ def newer_format(file: object, given: int, known: int, library_version: str) -> 
     )
 
 
+def unfit_parts(
+    path: object, version: str, kind: str, fault: str, *, written_by: str, read_by: str
+) -> ArtifactError:
+    """Word an artifact whose files are sound, and whose parts this version can't put together."""
+    return ArtifactError(
+        f"{path} (version {version}, written by engagelib {written_by}) can't be loaded by engagelib "
+        f"{read_by}: {fault}. Expected the parts that make a {kind!r}. "
+        "Hint: load it with the engagelib that wrote it, or fit and save it again."
+    )
+
+
 def foreign_target(folder: object, found: str) -> ArtifactError:
     """Word a place to save to that holds something else."""
     return ArtifactError(

@@ -3,7 +3,8 @@
 Every model that is linear in the history scores through `score_topk` and `score_pairs`, every model of
 factors through `dense_topk` and `dense_pairs`, and one list for everybody goes through `ranking_topk`. The
 kernel knows no customer, no model and no file. Operands are checked here, and trusted by the implementation
-underneath; weights and factors are checked when `ItemWeights` or `Factors` is made, and not again.
+underneath; weights, factors and rankings are checked when `ItemWeights`, `Factors` or `Ranking` is made, and
+not again. Those over the arrays of a file are checked as far as they are read, when they are first read.
 
 What holds for all of them:
 
@@ -22,11 +23,20 @@ import numpy.typing as npt
 from engagelib import errors
 from engagelib.scoring import _operands as operands
 from engagelib.scoring import _reference as kernel
-from engagelib.scoring._operands import Factors, FloatArray, ItemWeights, Sparse, SparseRows, TopK
+from engagelib.scoring._operands import (
+    Factors,
+    FloatArray,
+    ItemWeights,
+    Ranking,
+    Sparse,
+    SparseRows,
+    TopK,
+)
 
 __all__ = [
     "Factors",
     "ItemWeights",
+    "Ranking",
     "TopK",
     "dense_pairs",
     "dense_topk",
@@ -76,6 +86,8 @@ def score_topk(
     ArgumentError
         If k is not an integer of at least 1, the shapes do not fit, an index is out of range, or the
         history holds a number that is not finite in float32; the message names the first such position.
+    ArtifactError
+        If stored weights turn out to be damaged where they are read.
     """
     rows, weights = _sparse_operands(history, weights)
     k = operands.whole_number(k, "k", 1)
@@ -182,11 +194,11 @@ def dense_pairs(
 
 
 def ranking_topk(
-    ranking: npt.ArrayLike,
+    ranking: Ranking | npt.ArrayLike,
     n_rows: int,
     k: int,
     *,
-    n_items: int,
+    n_items: int | None = None,
     exclude: Sparse | None = None,
     available: npt.ArrayLike | None = None,
 ) -> npt.NDArray[np.int32]:
@@ -195,13 +207,14 @@ def ranking_topk(
     Parameters
     ----------
     ranking
-        Item indices, best first, each at most once, shape (any,). It need not name every item.
+        Item indices, best first, each at most once, shape (any,). It need not name every item. A bare array
+        is checked at each call, in time that grows with the catalogue; a `Ranking` is not.
     n_rows
         Number of lists, at least 0.
     k
         Length of a list, at least 1.
     n_items
-        Size of the catalogue.
+        Size of the catalogue, for a bare array; a `Ranking` knows it.
     exclude
         Positions never to list, sparse, shape (n_rows, n_items).
     available
@@ -216,14 +229,15 @@ def ranking_topk(
     ArgumentError
         If a number is not an integer in its range, the shapes do not fit, or the ranking repeats an item or
         names one outside the catalogue; the message names the first such position.
+    ArtifactError
+        If a stored ranking turns out to be damaged where it is read.
     """
     n_rows = operands.whole_number(n_rows, "n_rows", 0)
     k = operands.whole_number(k, "k", 1)
-    n_items = operands.whole_number(n_items, "n_items", 0)
-    order = operands.check_ranking(ranking, n_items)
-    excluded = operands.check_exclude(exclude, n_rows, n_items)
-    mask = operands.check_available(available, n_items)
-    return kernel.ranking_topk(order, n_rows, k, excluded, mask)
+    checked = operands.checked_ranking(ranking, n_items)
+    excluded = operands.check_exclude(exclude, n_rows, checked.n_items)
+    mask = operands.check_available(available, checked.n_items)
+    return kernel.ranking_topk(checked, n_rows, k, excluded, mask)
 
 
 def _sparse_operands(history: Sparse, weights: ItemWeights | Sparse) -> tuple[SparseRows, ItemWeights]:

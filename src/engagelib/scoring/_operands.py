@@ -19,6 +19,8 @@ Sparse: TypeAlias = sparray | spmatrix
 
 _ALTERED = "the file may be damaged, or altered after it was written."
 
+_CHECKED_ENTRIES = 1 << 20  # entries of stored weights that are checked at once
+
 
 class ItemWeights:
     """Learned weights from item to item, `[from, to]`, checked once.
@@ -28,14 +30,16 @@ class ItemWeights:
     matrix
         Any SciPy sparse matrix of numbers, shape (n_from, n_to); the two may differ. Unsorted rows and
         duplicate entries are put in order (duplicates are added) in a copy, and the given matrix is never
-        changed. One that is sorted float32 CSR already is shared, not copied. Stored zeros are allowed.
+        changed. One that is sorted float32 CSR with int32 indices already is shared, not copied. Stored
+        zeros are allowed.
 
     Attributes
     ----------
     matrix
-        The weights as a float32 `csr_array`, sorted and without duplicates.
+        The weights as a float32 `csr_array`, sorted and without duplicates. Where they came from
+        `from_arrays`, asking for it reads and checks all of them; `rows` reads what it returns.
     indptr, indices, data
-        The arrays of `matrix`. Indices are int32 wherever they fit.
+        The arrays of `matrix`, as they are. Indices are int32 wherever they fit.
     shape
         (n_from, n_to).
 
@@ -46,18 +50,24 @@ class ItemWeights:
         a number that is not finite in float32; the message names the first such position.
     """
 
-    __slots__ = ("matrix",)
+    __slots__ = ("_checked", "_matrix")
 
-    matrix: csr_array
+    _matrix: csr_array
+    _checked: MaskArray | None  # rows whose columns were found to be in range; None for all
 
     def __init__(self, matrix: Sparse) -> None:
         rows = sparse_rows(matrix, "weights")
-        built = csr_array((as_float32(rows.data), rows.indices, rows.indptr), shape=rows.shape)
+        # Half the memory to read and to save; SciPy hands out int64 for small matrices too.
+        fits = max(*rows.shape, len(rows.indices)) <= np.iinfo(np.int32).max
+        indptr, indices = (
+            part.astype(np.int32 if fits else np.int64, copy=False) for part in (rows.indptr, rows.indices)
+        )
+        built = csr_array((as_float32(rows.data), indices, indptr), shape=rows.shape)
         if not _is_canonical(rows):
             built = built.copy()
             built.sum_duplicates()
         check_finite_entries(SparseRows(built.indptr, built.indices, built.data, rows.shape), "weights")
-        self.matrix = built
+        self._matrix, self._checked = built, None
 
     @classmethod
     def from_arrays(
@@ -69,9 +79,10 @@ class ItemWeights:
     ) -> ItemWeights:
         """Wrap the arrays of weights that were checked before they were saved.
 
-        The arrays may be read-only and memory-mapped. Only what could make the kernel read outside them is
-        checked: lengths, order of `indptr`, range of `indices`. Nothing is copied where `data` is float32
-        and the indices are int32.
+        The arrays may be read-only and memory-mapped. Wrapping reads `indptr` alone; the columns of a row
+        are checked when the row is first used, so that weights of any size open at once and an altered file
+        still can't lead the kernel outside them. Nothing is copied where `data` is float32 and the indices
+        are int32.
 
         Parameters
         ----------
@@ -87,33 +98,92 @@ class ItemWeights:
         Raises
         ------
         ArgumentError
-            If the arrays do not make a matrix of that shape; the message says which part is at fault.
+            If the arrays do not make a matrix of that shape; the message says which part is at fault. A
+            column out of range raises an `ArtifactError` when its row is used.
         """
         starts, columns, values = (np.asarray(part) for part in (indptr, indices, data))
-        rows = _checked_rows(SparseRows(starts, columns, values, shape), "weights", _ALTERED)
+        rows = _framed_rows(SparseRows(starts, columns, values, shape), "weights", _ALTERED)
         self = cls.__new__(cls)
-        self.matrix = csr_array((as_float32(rows.data), rows.indices, rows.indptr), shape=rows.shape)
+        starts = rows.indptr
+        if rows.indices.dtype.kind == "i" and len(rows.indices) <= np.iinfo(rows.indices.dtype).max:
+            # Of two types SciPy would make the larger one, in a copy of all columns.
+            starts = starts.astype(rows.indices.dtype, copy=False)
+        self._matrix = csr_array((as_float32(rows.data), rows.indices, starts), shape=rows.shape)
+        self._checked = np.zeros(rows.shape[0], np.bool_)
         return self
+
+    @property
+    def matrix(self) -> csr_array:
+        """The weights as a whole, every row of them checked."""
+        if self._checked is not None:
+            self.check_rows(np.arange(self.shape[0]))
+            self._checked = None
+        return self._matrix
+
+    def rows(self, index: IndexArray) -> csr_array:
+        """Draw some rows, in the order asked for, shape (len(index), n_to); see `check_rows`."""
+        self.check_rows(index)
+        return self._matrix[index]
+
+    def product(self, block: csr_array) -> csr_array:
+        """Compute `block @ weights`, after checking the rows that it reads; see `check_rows`."""
+        self.check_rows(block.indices)
+        return block @ self._matrix
+
+    def check_rows(self, index: IndexArray) -> None:
+        """Make sure that the columns of some rows are in range, before compiled code follows them.
+
+        Each row is read for this once. Threads that come at the same time do the same work twice and agree.
+
+        Raises
+        ------
+        ArtifactError
+            If a column is out of range, as only a damaged or altered file can have it.
+        """
+        checked = self._checked
+        if checked is None:
+            return
+        seen = checked[index]
+        if seen.all():
+            return
+        fresh = np.unique(index[~seen])
+        starts = self.indptr[fresh].astype(np.int64)
+        ends = np.cumsum(self.indptr[fresh + 1] - starts)
+        first = 0
+        while first < len(fresh):
+            before = int(ends[first - 1]) if first else 0
+            last = max(int(np.searchsorted(ends, before + _CHECKED_ENTRIES, side="right")), first + 1)
+            lengths = np.diff(ends[first:last], prepend=before)
+            shift = starts[first:last] - (ends[first:last] - lengths)
+            self._check_entries(np.arange(before, int(ends[last - 1])) + np.repeat(shift, lengths))
+            checked[fresh[first:last]] = True
+            first = last
+
+    def _check_entries(self, at: npt.NDArray[np.int64]) -> None:
+        columns, n_columns = self.indices[at], self.shape[1]
+        if len(at) and (int(columns.min()) < 0 or int(columns.max()) >= n_columns):
+            worst = int(np.argmax((columns < 0) | (columns >= n_columns)))
+            raise errors.scoring.altered_weights(int(at[worst]), int(columns[worst]), n_columns)
 
     @property
     def indptr(self) -> IndexArray:
         """Where each row begins, shape (n_from + 1,)."""
-        return cast(IndexArray, self.matrix.indptr)
+        return cast(IndexArray, self._matrix.indptr)
 
     @property
     def indices(self) -> IndexArray:
         """The item each entry leads to, shape (n_entries,)."""
-        return cast(IndexArray, self.matrix.indices)
+        return cast(IndexArray, self._matrix.indices)
 
     @property
     def data(self) -> FloatArray:
         """The weight of each entry, shape (n_entries,)."""
-        return cast(FloatArray, self.matrix.data)
+        return cast(FloatArray, self._matrix.data)
 
     @property
     def shape(self) -> tuple[int, int]:
         """(n_from, n_to)."""
-        return cast("tuple[int, int]", self.matrix.shape)
+        return cast("tuple[int, int]", self._matrix.shape)
 
     def __repr__(self) -> str:
         return f"ItemWeights({self.shape[0]:,} x {self.shape[1]:,}, {len(self.data):,} entries)"
@@ -167,6 +237,85 @@ class Factors:
         return f"Factors({self.shape[0]:,} items x {self.shape[1]:,})"
 
 
+class Ranking:
+    """Item indices, best first, that all rows share; checked once.
+
+    Parameters
+    ----------
+    order
+        Item indices, best first, each at most once, shape (any,). It need not name every item.
+    n_items
+        Size of the catalogue.
+
+    Attributes
+    ----------
+    order
+        The indices as they were given, not copied.
+    n_items
+        Size of the catalogue.
+
+    Raises
+    ------
+    ArgumentError
+        If a number is not an integer in its range, or the order repeats an item or names one outside the
+        catalogue; the message names the first such position.
+    """
+
+    __slots__ = ("_n_checked", "n_items", "order")
+
+    order: IndexArray
+    n_items: int
+    _n_checked: int  # length of the part that was found to be in range
+
+    def __init__(self, order: npt.ArrayLike, n_items: int) -> None:
+        self.n_items = whole_number(n_items, "n_items", 0)
+        self.order = check_ranking(order, self.n_items)
+        self._n_checked = len(self.order)
+
+    @classmethod
+    def from_array(cls, order: npt.ArrayLike, n_items: int) -> Ranking:
+        """Wrap a ranking that was made or checked before, such as one that was saved.
+
+        The array may be read-only and memory-mapped. Wrapping reads none of it, and a list no more than it
+        needs; what is read is checked to be in range.
+
+        Raises
+        ------
+        ArgumentError
+            If `order` is not one-dimensional and of integers, or `n_items` not an integer of at least 0. An
+            index out of range raises an `ArtifactError` when it is read.
+        """
+        self = cls.__new__(cls)
+        self.n_items = whole_number(n_items, "n_items", 0)
+        self.order = _index_line(order, "ranking")
+        self._n_checked = 0
+        return self
+
+    def first(self, stop: int) -> IndexArray:
+        """Return the first `stop` indices, or all where there are fewer.
+
+        Raises
+        ------
+        ArtifactError
+            If one is out of range, as only a damaged or altered file can have it.
+        """
+        head = self.order[:stop]
+        if len(head) > self._n_checked:
+            fresh = head[self._n_checked :]
+            if int(fresh.min()) < 0 or int(fresh.max()) >= self.n_items:
+                at = int(np.argmax((fresh < 0) | (fresh >= self.n_items)))
+                position = self._n_checked + at
+                raise errors.scoring.altered_ranking(position, int(fresh[at]), self.n_items - 1)
+            self._n_checked = len(head)
+        return head
+
+    def __len__(self) -> int:
+        return len(self.order)
+
+    def __repr__(self) -> str:
+        return f"Ranking({len(self):,} of {self.n_items:,} items)"
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class TopK:
     """The best items of each row, best first.
@@ -213,15 +362,23 @@ class SparseRows(NamedTuple):
 def sparse_rows(matrix: Sparse, name: str) -> SparseRows:
     """Read any SciPy sparse matrix as rows whose indices are safe to follow."""
     if not issparse(matrix):
-        raise errors.scoring.wrong_kind(name, type(matrix).__name__, "a SciPy sparse matrix")
+        raise errors.wrong_kind(name, type(matrix).__name__, "a SciPy sparse matrix")
     if len(matrix.shape) != 2:
         raise errors.scoring.wrong_dimensions(name, matrix.shape, "two dimensions")
     if matrix.format != "csr":
         matrix = matrix.tocsr()
-    return _checked_rows(SparseRows(matrix.indptr, matrix.indices, matrix.data, matrix.shape), name, "")
+    rows = _framed_rows(SparseRows(matrix.indptr, matrix.indices, matrix.data, matrix.shape), name, "")
+    indices, n_columns = rows.indices, rows.shape[1]
+    if len(indices) and (int(indices.min()) < 0 or int(indices.max()) >= n_columns):
+        at = int(np.argmax((indices < 0) | (indices >= n_columns)))
+        raise errors.scoring.broken_rows(
+            name, f"entry {at:,} is in column {indices[at]} of {n_columns:,}", ""
+        )
+    return rows
 
 
-def _checked_rows(rows: SparseRows, name: str, hint: str) -> SparseRows:
+def _framed_rows(rows: SparseRows, name: str, hint: str) -> SparseRows:
+    """Check all of a CSR matrix but its columns, which are most of what there is to read."""
     indptr, indices, data, shape = rows
     n_rows, n_columns = shape
     if indptr.ndim != 1 or indices.ndim != 1 or data.ndim != 1:
@@ -241,13 +398,7 @@ def _checked_rows(rows: SparseRows, name: str, hint: str) -> SparseRows:
         held = f"indptr ends at {end:,}, with {len(indices):,} indices and {len(data):,} values"
         raise errors.scoring.broken_rows(name, held, hint)
     # SciPy allows spare room after the last row.
-    indices, data = indices[:end], data[:end]
-    if end and (int(indices.min()) < 0 or int(indices.max()) >= n_columns):
-        at = int(np.argmax((indices < 0) | (indices >= n_columns)))
-        raise errors.scoring.broken_rows(
-            name, f"entry {at:,} is in column {indices[at]} of {n_columns:,}", hint
-        )
-    return SparseRows(indptr, indices, data, (int(n_rows), int(n_columns)))
+    return SparseRows(indptr, indices[:end], data[:end], (int(n_rows), int(n_columns)))
 
 
 def _is_canonical(rows: SparseRows) -> bool:
@@ -279,7 +430,7 @@ def dense_rows(array: npt.ArrayLike, name: str) -> FloatArray:
     if given.ndim != 2:
         raise errors.scoring.wrong_dimensions(name, given.shape, "two dimensions")
     if given.dtype.kind not in "biuf":
-        raise errors.scoring.wrong_kind(name, str(given.dtype), "real numbers")
+        raise errors.wrong_kind(name, str(given.dtype), "real numbers")
     values = as_float32(given)
     finite = np.isfinite(values)
     if not finite.all():
@@ -335,7 +486,7 @@ def check_item_index(item_index: npt.ArrayLike, n_rows: int, n_items: int) -> In
     if index.ndim != 2 or len(index) != n_rows:
         raise errors.scoring.wrong_dimensions("item_index", index.shape, f"the shape ({n_rows}, any)")
     if index.dtype.kind not in "iu":
-        raise errors.scoring.wrong_kind("item_index", str(index.dtype), "integers")
+        raise errors.wrong_kind("item_index", str(index.dtype), "integers")
     outside = (index < -1) | (index >= n_items)
     if outside.any():
         row, column = np.unravel_index(int(np.argmax(outside)), index.shape)
@@ -344,15 +495,18 @@ def check_item_index(item_index: npt.ArrayLike, n_rows: int, n_items: int) -> In
     return cast(IndexArray, index)
 
 
+def checked_ranking(ranking: Ranking | npt.ArrayLike, n_items: int | None) -> Ranking:
+    """Check a bare ranking, or that a checked one is of as many items as were named beside it."""
+    if not isinstance(ranking, Ranking):
+        return Ranking(ranking, cast(int, n_items))
+    if n_items is not None and n_items != ranking.n_items:
+        raise errors.bad_argument("n_items", n_items, f"{ranking.n_items}, as in the ranking, or None")
+    return ranking
+
+
 def check_ranking(ranking: npt.ArrayLike, n_items: int) -> IndexArray:
     """Read item indices in which each item stands at most once."""
-    index = np.asarray(ranking)
-    if index.ndim != 1:
-        raise errors.scoring.wrong_dimensions("ranking", index.shape, "one dimension")
-    if index.size == 0:
-        return np.empty(0, np.int32)
-    if index.dtype.kind not in "iu":
-        raise errors.scoring.wrong_kind("ranking", str(index.dtype), "integers")
+    index = _index_line(ranking, "ranking")
     outside = (index < 0) | (index >= n_items)
     if outside.any():
         at = int(np.argmax(outside))
@@ -364,4 +518,16 @@ def check_ranking(ranking: npt.ArrayLike, n_items: int) -> IndexArray:
     if again.any():
         at = int(np.argmax(again))
         raise errors.scoring.ranking_repeats("ranking", at, int(index[at]))
+    return index
+
+
+def _index_line(values: npt.ArrayLike, name: str) -> IndexArray:
+    """Read a one-dimensional array of integers."""
+    index = np.asarray(values)
+    if index.ndim != 1:
+        raise errors.scoring.wrong_dimensions(name, index.shape, "one dimension")
+    if index.size == 0:
+        return np.empty(0, np.int32)
+    if index.dtype.kind not in "iu":
+        raise errors.wrong_kind(name, str(index.dtype), "integers")
     return cast(IndexArray, index)

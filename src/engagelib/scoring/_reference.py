@@ -20,6 +20,7 @@ from engagelib.scoring._operands import (
     IndexArray,
     ItemWeights,
     MaskArray,
+    Ranking,
     SparseRows,
     TopK,
     row_norms,
@@ -100,7 +101,7 @@ def _product(
     indices = rows.indices[entries]
     starts = (indptr - indptr[0]).astype(indices.dtype, copy=False)
     block = csr_array((rows.data[entries], indices, starts), shape=(stop - start, rows.shape[1]))
-    product = block @ weights.matrix
+    product = weights.product(block)
     scores = product.data
     # Only overflows of opposite sign add up to NaN; they are evidence of nothing.
     if scores.size and np.isnan(scores.max()):
@@ -158,7 +159,8 @@ def dense_topk(
     blank = np.flatnonzero(norms == 0)
     if blank.size:
         barred = None if excluded is None else _take_rows(excluded, blank)
-        lists = ranking_topk(np.arange(factors.shape[0]), len(blank), k, barred, available)
+        by_index = Ranking.from_array(np.arange(factors.shape[0]), factors.shape[0])
+        lists = ranking_topk(by_index, len(blank), k, barred, available)
         found.item_index[blank] = lists
         found.score[blank] = np.where(lists >= 0, np.float32(0), np.float32(-np.inf))
     return found
@@ -352,18 +354,17 @@ def _fixed_order_scores(
 
 
 def ranking_topk(
-    order: IndexArray, n_rows: int, k: int, excluded: SparseRows | None, available: MaskArray | None
+    ranking: Ranking, n_rows: int, k: int, excluded: SparseRows | None, available: MaskArray | None
 ) -> npt.NDArray[np.int32]:
     """Strike each row's exclusions from the shared order, looking no further than they can push the list."""
-    if available is not None:
-        order = order[available[order]]
     found = np.full((n_rows, k), -1, np.int32)
     if excluded is None:
-        found[:, : len(order)] = order[:k]
+        order = _first_available(ranking, k, available)
+        found[:, : len(order)] = order
         return found
     n_excluded = np.diff(excluded.indptr)
-    furthest = min(len(order), k + int(n_excluded.max(initial=0)))
-    for start, stop in _blocks(n_rows, _block_rows(furthest)):
+    order = _first_available(ranking, k + int(n_excluded.max(initial=0)), available)
+    for start, stop in _blocks(n_rows, _block_rows(len(order))):
         head = order[: k + int(n_excluded[start:stop].max())]
         row, item = _entries(excluded, start, stop)
         by_item = np.argsort(head)
@@ -376,6 +377,19 @@ def ranking_topk(
         row, column = np.nonzero(kept & (rank <= k))
         found[start + row, rank[row, column] - 1] = head[column]
     return found
+
+
+def _first_available(ranking: Ranking, n: int, available: MaskArray | None) -> IndexArray:
+    """Read the ranking until n items were found that may be listed; most often they come soon."""
+    if available is None:
+        return ranking.first(n)
+    stop = 2 * n
+    while True:
+        head = ranking.first(stop)
+        listed = head[available[head]]
+        if len(listed) >= n or stop >= len(ranking):
+            return listed[:n]
+        stop *= 4
 
 
 def _block_rows(width: int) -> int:

@@ -8,6 +8,14 @@ class, and nothing in it is ever unpickled.
 
 from engagelib.store._format import FORMAT, FORMAT_VERSION, Artifact
 from engagelib.store._reading import open_artifact, verify_artifact
-from engagelib.store._writing import publish
+from engagelib.store._writing import check_target, publish
 
-__all__ = ["FORMAT", "FORMAT_VERSION", "Artifact", "open_artifact", "publish", "verify_artifact"]
+__all__ = [
+    "FORMAT",
+    "FORMAT_VERSION",
+    "Artifact",
+    "check_target",
+    "open_artifact",
+    "publish",
+    "verify_artifact",
+]

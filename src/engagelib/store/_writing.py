@@ -1,5 +1,6 @@
 """Publishing an artifact: a new version beside the old ones, made the current one in a single step."""
 
+import errno
 import io
 import json
 import logging
@@ -16,7 +17,7 @@ from typing import Any, BinaryIO, Final, SupportsIndex
 
 import numpy as np
 
-from engagelib import errors
+from engagelib import __version__, errors
 from engagelib.store._format import (
     CURRENT,
     FLAGS,
@@ -113,6 +114,29 @@ def publish(
     return version
 
 
+def check_target(path: str | os.PathLike[str]) -> None:
+    """Refuse a place that `publish` could not write to, before the work for what is to be published there.
+
+    Nothing is made or changed. The disk may still be full, or the place be another one, when it comes to
+    publishing.
+
+    Raises
+    ------
+    ArtifactError
+        If `path` is a file, lies in one, or is a folder with other things in it.
+    OSError
+        If the folder, or the one that it would be made in, can't be written.
+    """
+    folder = Path(path)
+    _refuse_foreign(folder)
+    standing = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not standing.is_dir():
+        raise errors.store.foreign_target(standing, "is a file")
+    for place in (standing, folder / VERSIONS):
+        if place.is_dir() and not os.access(place, os.W_OK | os.X_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(place))
+
+
 def _check_arguments(
     kind: str, arrays: Mapping[str, np.ndarray], meta: dict[str, Any], keep: SupportsIndex
 ) -> None:
@@ -168,13 +192,11 @@ def _make_folder(folder: Path) -> None:
 
 
 def _write_version(folder: Path, kind: str, arrays: Mapping[str, np.ndarray], meta: dict[str, Any]) -> str:
-    from importlib.metadata import version  # opening an artifact does without
-
     folder.mkdir()
     manifest: dict[str, Any] = {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
-        "library_version": version("engagelib"),
+        "library_version": __version__,
         "kind": kind,
         "meta": meta,
         "arrays": {name: _write_array(folder / f"{name}.npy", arrays[name]) for name in sorted(arrays)},
