@@ -1,5 +1,6 @@
 """Histories against the plain loops that define them, and the laws that every other room leans on."""
 
+import json
 import math
 import re
 
@@ -9,7 +10,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from engagelib import EventLog, Histories
-from engagelib.errors import ArgumentError, NotEnoughDataError
+from engagelib.errors import ArgumentError, ArtifactError, NotEnoughDataError
 from engagelib.testing import histories_of, log_of, random_log
 from engagelib.times import DAY
 from engagelib.weights import EVENT_WEIGHTS
@@ -67,20 +68,27 @@ def in_order(rows):
 
 
 def kept_shares(history):
-    """What was kept of each event: a return takes from the newest earlier purchase of the item."""
-    size = [row["quantity"] or 1.0 for row in history]
-    left = list(size)
-    for place, row in enumerate(history):
-        if row["event_type"] != "return":
-            continue
-        due = size[place]
-        for earlier in reversed(range(place)):
-            same = history[earlier]["item_id"] == row["item_id"]
-            if same and history[earlier]["event_type"] == "purchase":
-                taken = min(due, left[earlier])
-                left[earlier] -= taken
+    """What was kept of each event: a return takes from the newest earlier purchases of the item.
+
+    Those of one moment count as one, and come before the returns of that moment.
+    """
+    bought, left = {}, {}
+    for row in history:
+        if row["event_type"] == "purchase":
+            layer = (row["item_id"], row["timestamp"])
+            bought[layer] = left[layer] = bought.get(layer, 0) + (row["quantity"] or 1.0)
+    for row in history:
+        due = row["quantity"] or 1.0
+        for layer in sorted(left, reverse=True):
+            if row["event_type"] == "return" and layer[0] == row["item_id"] and layer[1] <= row["timestamp"]:
+                taken = min(due, left[layer])
+                left[layer] -= taken
                 due -= taken
-    return [part / whole for part, whole in zip(left, size, strict=True)]
+    layers = [(row["item_id"], row["timestamp"]) for row in history]
+    return [
+        left[layer] / bought[layer] if row["event_type"] == "purchase" else 1.0
+        for row, layer in zip(history, layers, strict=True)
+    ]
 
 
 def drawn(rows, *, weights=None, half_life_days=None, half_life_steps=None, at=None, by="customer"):
@@ -249,13 +257,11 @@ def test_the_order_of_rows_does_not_matter(rows, drawing, data):
 
 @given(rows=events(), data=st.data())
 def test_with_ties_the_order_of_rows_changes_sums_by_rounding_alone(rows, data):
-    rows = [
-        row for row in rows if row["event_type"] != "return"
-    ]  # which of two came first does matter to these
-    assume(rows)
     first, second = (Histories.from_log(log_from(some)) for some in (rows, data.draw(st.permutations(rows))))
-    left, right = (some.matrix(half_life_days=3.0).toarray() for some in (first, second))
-    np.testing.assert_allclose(left, right, rtol=1e-6)
+    for drawing in ({"half_life_days": 3.0}, {"by": "session"}, {"by": "location"}):
+        if drawing.get("by", "session") in first.codes:
+            left, right = (some.matrix(**drawing).toarray() for some in (first, second))
+            np.testing.assert_allclose(left, right, rtol=1e-6)
 
 
 @given(rows=events())
@@ -406,11 +412,33 @@ def test_events_without_items_are_kept_and_draw_nothing():
     assert histories.seen("any").toarray().tolist() == [[0], [1]]
 
 
-def test_a_set_matches_returns_in_the_order_of_the_log():
-    histories = histories_of(
-        {"ann": ["rug", ("rug", "return")], "bob": [("rug", "return"), "rug"]}, time_kind="set"
+@pytest.mark.parametrize("time_kind", ["timestamp", "position", "set"])
+def test_in_one_moment_purchases_come_before_returns(time_kind):
+    when = {"timestamp": {"timestamp": "2024-01-01"}, "position": {"position": 4}, "set": {}}[time_kind]
+    bought, returned = (
+        {"item_id": "rug", "event_type": event_type, **when} for event_type in ("purchase", "return")
     )
-    assert histories.matrix().toarray().tolist() == [[0], [5]]
+    visits = {"ann": [bought, returned], "bob": [returned, bought], "cyd": [bought, returned, bought]}
+    histories = histories_of(visits, time_kind=time_kind)
+    assert histories.matrix().toarray().tolist() == [[0], [0], [5]]
+
+
+def test_an_event_without_an_item_is_no_second_type_of_what_was_seen():
+    visits = {"ann": [("rug", "listen")], "bob": [("lamp", "listen")]}
+    survey = {"item_id": None, "event_type": "survey"}
+    with_survey = {**visits, "cyd": [survey], "dan": []}
+    for some in (visits, with_survey, {**visits, "cyd": [survey, {**survey, "event_type": "login"}]}):
+        histories = histories_of(some)
+        assert histories.item_types == ("listen",)
+        seen = histories.seen("purchased")
+        assert seen.toarray()[:2].tolist() == [[0, 1], [1, 0]]
+        back = Histories.from_arrays(histories.to_arrays(), json.loads(json.dumps(histories.facts())))
+        # What was decided for the log holds for every part of it, and for what is added to it.
+        for part in (back, back.block(0, 1), back.take(np.array([0, -1])), back.until(EPOCH)):
+            assert same_bits(part.seen("purchased")[[0]], seen[[0]])
+        longer = histories.take(np.array([0])).followed_by(np.array([0]), "view", None)
+        assert longer.seen("purchased").toarray().tolist() == [[0, 1]]
+        assert longer.seen("any").toarray().tolist() == [[1, 1]]
 
 
 def test_the_longest_histories_take_no_time():
@@ -448,6 +476,23 @@ def test_the_longest_histories_take_no_time():
             {"event_weights": {"view": 1e31}},
             "event_weights={'view': 1e+31}: expected weights from 0 to 1e+30; 'view' has 1e+31.",
         ),
+        ({"half_life_days": "x"}, "half_life_days='x': expected a number above 0, or None for no decay."),
+        ({"half_life_days": [3]}, "half_life_days=[3]: expected a number above 0, or None for no decay."),
+        ({"half_life_days": True}, "half_life_days=True: expected a number above 0, or None for no decay."),
+        (
+            {"half_life_days": 10**400},
+            f"half_life_days={10**400}: expected a number above 0, or None for no decay.",
+        ),
+        (
+            {"event_weights": {"view": "a"}},
+            "event_weights={'view': 'a'}: expected weights from 0 to 1e+30; 'view' has 'a'.",
+        ),
+        (
+            {"event_weights": ["view"]},
+            "event_weights=['view']: expected a mapping from event types to weights, such as "
+            '{"view": 1.0}, or None.',
+        ),
+        ({"by": ["item"]}, "by=['item']: expected one of customer, channel, location, order, session."),
         ({"by": "item"}, "by='item': expected one of customer, channel, location, order, session."),
     ],
 )
@@ -482,3 +527,102 @@ def test_bad_arguments_are_refused(drawing, text):
 def test_a_log_that_lacks_what_is_needed_is_refused(time_kind, drawing, text):
     with pytest.raises(NotEnoughDataError, match=f"^{re.escape(text)}$"):
         Histories.from_log(random_log(time_kind=time_kind)).matrix(**drawing)
+
+
+def altered(name, place, value):
+    histories = Histories.from_log(random_log())
+    arrays = {key: values.copy() for key, values in histories.to_arrays().items()}
+    arrays[name][place] = value
+    return Histories.from_arrays(arrays, histories.facts())
+
+
+HINT = " Hint: the file may be damaged, or altered after it was written; save or copy it again."
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "text"),
+    [
+        ("item_index", 30, "item_index holds 30, expected numbers from -1 to 29."),
+        ("item_index", -2, "item_index holds -2, expected numbers from -1 to 29."),
+        ("item_index", 2**31 - 1, "item_index holds 2147483647, expected numbers from -1 to 29."),
+        ("event_type", 5, "event_type holds 5, expected numbers from 0 to 4."),
+        ("event_type", -1, "event_type holds -1, expected numbers from 0 to 4."),
+    ],
+)
+def test_numbers_that_point_nowhere_are_refused_where_they_are_read(name, value, text):
+    histories = altered(name, 0, value)
+    row = int(np.searchsorted(histories.indptr, 0, side="right")) - 1
+    others = histories.take(np.arange(histories.n_histories - 1, row, -1))
+    for part in (histories, histories.block(row, row + 1), histories.take(np.array([row + 3, row]))):
+        for ask in (
+            part.matrix,
+            lambda part=part: part.seen("purchased"),
+            lambda part=part: part.seen("any"),
+        ):
+            with pytest.raises(ArtifactError) as caught:
+                ask()
+            assert str(caught.value) == f"the stored histories are broken: {text}{HINT}"
+    assert others.matrix().nnz
+    assert others.seen("any").nnz
+
+
+@pytest.mark.parametrize("value", [-5, 0, 601, 2**62])
+def test_rows_that_do_not_follow_each_other_are_refused(value):
+    histories = altered("indptr", 7, value)
+    for ask in (
+        histories.matrix,
+        lambda: histories.seen("any"),
+        lambda: histories.block(6, 7),
+        lambda: histories.block(2, 12),
+        lambda: histories.take(np.array([6])),
+        lambda: histories.take(np.array([9, -1, 6])),
+    ):
+        with pytest.raises(ArtifactError) as caught:
+            ask()
+        text = str(caught.value)
+        assert text.startswith("the stored histories are broken: indptr has a row from ")
+        assert text.endswith(f", expected rows that follow each other up to 600.{HINT}")
+    assert histories.block(0, 6).seen("any").nnz
+
+
+@pytest.mark.parametrize(("place", "value", "span"), [(0, 3, "3 to 600"), (-1, 599, "0 to 599")])
+def test_rows_that_leave_events_out_are_refused(place, value, span):
+    with pytest.raises(ArtifactError) as caught:
+        altered("indptr", place, value).matrix()
+    text = f"the stored histories are broken: indptr leads from {span}, expected from 0 to 600.{HINT}"
+    assert str(caught.value) == text
+
+
+def test_codes_beyond_their_table_are_refused_by_what_reads_them():
+    histories = altered("codes.location", 4, 3)
+    assert histories.matrix().nnz
+    with pytest.raises(ArtifactError) as caught:
+        histories.matrix(by="location")
+    text = f"the stored histories are broken: location holds 3, expected numbers from -1 to 2.{HINT}"
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("name", ["item_index", "event_type", "time", "numbers.quantity", "codes.session"])
+def test_arrays_of_different_lengths_are_refused(name):
+    histories = Histories.from_log(random_log())
+    arrays = histories.to_arrays()
+    with pytest.raises(ArtifactError, match=r"^the stored histories are broken: an array is of "):
+        Histories.from_arrays(arrays | {name: arrays[name][:-1]}, histories.facts())
+
+
+def test_a_visit_counts_as_much_as_the_history_before_it():
+    histories = histories_of({"ann": ["lamp", "rug", "rug"], "bob": [], "cat": ["cup"]})
+    lamp, rug, cup = (histories.items.find(item) for item in ("lamp", "rug", "cup"))
+    weights = {"purchase": 5, "view": 1, "cart": 3}
+    visited = histories.followed_by(np.array([cup, lamp]), "view", None).followed_by(
+        np.array([cup]), "cart", None
+    )
+    drawn = visited.matrix(event_weights=weights).toarray()
+    ann, cat = (histories.customers.find(name) for name in ("ann", "cat"))
+    # Ann's history weighs 15, her visit 1 + 1 + 3: each of its events counts three times.
+    assert drawn[ann, [lamp, rug, cup]].tolist() == [5 + 3, 10, 3 + 9]
+    assert drawn[cat, [lamp, rug, cup]].tolist() == [1, 0, 5 + 1 + 3]  # her visit weighs as much already
+    without = visited.matrix(event_weights={"purchase": 5}).toarray()
+    assert without[ann, [lamp, rug, cup]].tolist() == [5, 10, 0]  # no weight is not raised
+    alone = visited.take(np.array([ann])).matrix(event_weights=weights).toarray()
+    assert alone[0].tolist() == drawn[ann].tolist()

@@ -38,9 +38,36 @@ def stacks(moves):
     return kept, unmatched
 
 
-def match(moves):
+def match(moves, moments=None):
     customer, item, is_return, size = (np.array(part) for part in zip(*moves, strict=True))
-    return match_returns(customer, item.astype(np.int32), is_return, size.astype(float))
+    moment = None if moments is None else np.array(moments)
+    return match_returns(customer, item.astype(np.int32), is_return, size.astype(float), moment=moment)
+
+
+def tied_stacks(moves, moments):
+    """The definition where moves share moments: a stack of layers, each all that was bought in a moment."""
+    layers, unmatched = {}, [0] * len(moves)
+    order = sorted(range(len(moves)), key=lambda place: (moments[place], moves[place][2], moves[place][3]))
+    for place in order:
+        customer, item, is_return, due = moves[place]
+        left = layers.setdefault((customer, item), {})
+        if not is_return:
+            left[moments[place]] = left.get(moments[place], 0) + due
+            continue
+        for moment in sorted(left, reverse=True):
+            taken = min(due, left[moment])
+            left[moment] -= taken
+            due -= taken
+        unmatched[place] = due
+    kept = []
+    for (customer, item, is_return, size), moment in zip(moves, moments, strict=True):
+        mine = [
+            move[3]
+            for move, when in zip(moves, moments, strict=True)
+            if when == moment and move[:3] == (customer, item, False)
+        ]
+        kept.append(1.0 if is_return or not size else layers[customer, item][moment] / sum(mine))
+    return kept, unmatched
 
 
 # Whole numbers make the sums exact.
@@ -70,6 +97,42 @@ def test_one_customer_is_matched_alone_as_among_others(moves):
     if mine:
         alone, _ = match([moves[place] for place in mine])
         assert alone.tobytes() == kept[mine].tobytes()
+
+
+@given(moves=st.lists(st.tuples(MOVES, st.integers(0, 3)), min_size=1, max_size=25))
+def test_moves_of_one_moment_match_in_layers(moves):
+    moves, moments = zip(*moves, strict=True)
+    kept, unmatched = match(moves, moments)
+    expected, alone = tied_stacks(moves, moments)
+    assert kept.tolist() == expected
+    # Of two like returns in one moment either may be the one that finds nothing.
+    like = lambda found: sorted(zip(moves, moments, found, strict=True))  # noqa: E731
+    assert like(unmatched.tolist()) == like(alone)
+
+
+@given(moves=st.lists(st.tuples(MOVES, st.integers(0, 3)), min_size=1, max_size=25), data=st.data())
+def test_the_order_of_rows_does_not_matter_where_moments_are_given(moves, data):
+    found = []
+    for some in (moves, data.draw(st.permutations(moves))):
+        kept, unmatched = match(*zip(*some, strict=True))
+        found.append(sorted(zip(some, kept.tolist(), strict=True)))
+        found.append(sorted(zip(some, unmatched.tolist(), strict=True)))
+    assert found[:2] == found[2:]
+
+
+@pytest.mark.parametrize(
+    ("moves", "kept", "unmatched"),
+    [
+        ("r1 b1", [1, 0], [0, 0]),
+        ("b2 r1 b4", [5 / 6, 1, 5 / 6], [0, 0, 0]),
+        ("r3 r1 b2", [1, 1, 0], [2, 0, 0]),
+    ],
+)
+def test_one_moment_worked_by_hand(moves, kept, unmatched):
+    steps = [(0, 0, step[0] == "r", int(step[1])) for step in moves.split()]
+    found = match(steps, [7] * len(steps))
+    assert found[0].tolist() == kept
+    assert found[1].tolist() == unmatched
 
 
 @pytest.mark.parametrize(

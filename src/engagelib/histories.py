@@ -1,6 +1,8 @@
 """Histories: what each customer did, in order, and the matrices that are drawn from it."""
 
+import math
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
@@ -52,6 +54,10 @@ class Histories:
         int32 codes under `channel`, `location`, `order`, `session`, -1 for missing, and the ids behind them.
     newest
         The newest time of the whole log, None without times. Ages are counted from it unless told otherwise.
+    item_types
+        Those of `event_types` that the whole log has on an item, in the same order.
+    n_visit
+        How many of the last events of each row are the visit that goes on now, as `followed_by` adds them.
     """
 
     customers: Vocabulary
@@ -66,6 +72,8 @@ class Histories:
     codes: Mapping[str, np.ndarray]
     tables: Mapping[str, Vocabulary]
     newest: int | None
+    item_types: tuple[str, ...]
+    n_visit: int = 0
 
     @classmethod
     def from_log(cls, log: "EventLog") -> Self:
@@ -78,10 +86,13 @@ class Histories:
         else:
             by_time = np.argsort(time, kind="stable")
             order = by_time[counting_order(history[by_time], n_histories)]
+        event_types = tuple(str(name) for name in log.vocabularies["event_type"])
+        has_item = columns["item_id"] >= 0
+        counts = np.bincount(columns["event_type"][has_item], minlength=len(event_types)).tolist()
         return cls(
             customers=log.customers,
             items=log.items,
-            event_types=tuple(str(name) for name in log.vocabularies["event_type"]),
+            event_types=event_types,
             time_kind=log.time_kind,
             indptr=offsets_of(history, n_histories),
             item_index=columns["item_id"][order],
@@ -91,6 +102,7 @@ class Histories:
             codes={ours: columns[theirs][order] for ours, theirs in _CODES.items() if theirs in columns},
             tables={ours: log.vocabularies[theirs] for ours, theirs in _CODES.items() if theirs in columns},
             newest=None if time is None or not len(time) else int(time.max()),
+            item_types=tuple(name for name, count in zip(event_types, counts, strict=True) if count),
         )
 
     @property
@@ -130,8 +142,10 @@ class Histories:
 
     def block(self, start: int, stop: int) -> "Histories":
         """Return rows `start` to `stop - 1` over the same memory."""
+        offsets = self.indptr[start : stop + 1]
+        _check_offsets(offsets[:-1], offsets[1:], self.n_events)
         first, last = int(self.indptr[start]), int(self.indptr[stop])
-        return self._with_events(self.indptr[start : stop + 1] - first, slice(first, last))
+        return self._with_events(offsets - first, slice(first, last))
 
     def take(self, rows: np.ndarray) -> "Histories":
         """Return these rows, in this order; a row of -1 is an empty history."""
@@ -139,7 +153,9 @@ class Histories:
         if len(rows) == 1 and rows[0] >= 0:
             return self.block(int(rows[0]), int(rows[0]) + 1)
         starts = np.where(rows >= 0, self.indptr[rows], 0)
-        lengths = np.where(rows >= 0, self.indptr[rows + 1] - starts, 0)
+        ends = np.where(rows >= 0, self.indptr[rows + 1], 0)
+        _check_offsets(starts, ends, self.n_events)
+        lengths = ends - starts
         return self._with_events(np.append(0, np.cumsum(lengths)), gather(starts, lengths))
 
     def until(self, at: int) -> "Histories":
@@ -150,7 +166,9 @@ class Histories:
         return self._with_events(np.searchsorted(kept, self.indptr), kept)
 
     def followed_by(self, item_index: np.ndarray, event_type: str, at: int | None) -> "Histories":
-        """Append the same newest events to every row.
+        """Append the same newest events to every row: the visit that goes on now.
+
+        However long the history before it, the visit counts for at least as much in `matrix`.
 
         Parameters
         ----------
@@ -191,6 +209,7 @@ class Histories:
             time=time,
             numbers={name: insert(values, np.nan) for name, values in self.numbers.items()},
             codes={name: insert(values, -1) for name, values in self.codes.items()},
+            n_visit=self.n_visit + n_new,
         )
 
     def matrix(
@@ -203,6 +222,8 @@ class Histories:
         by: RowsBy = "customer",
     ) -> csr_array:
         """Draw a matrix of confidence, each cell the sum over a history's events on an item.
+
+        A visit that `followed_by` added is raised to the weight of the history before it.
 
         Parameters
         ----------
@@ -231,12 +252,17 @@ class Histories:
         NotEnoughDataError
             If the log lacks what was asked for: times for `half_life_days`, an order for `half_life_steps`,
             the column for `by`.
+        ArtifactError
+            If the histories come from a file that was altered, and point outside their tables.
         """
         self._check_drawing(half_life_days, half_life_steps, by)
+        self._check_unaltered()
         per_type = _weights_of(self.event_types, event_weights)
         history = self.rows()
         rows = history if by == "customer" else self.codes[by].astype(np.int64)
         n_rows = self.n_histories if by == "customer" else len(self.tables[by])
+        if by != "customer":
+            _check_codes(by, rows, -1, n_rows)
         keep = (self.item_index >= 0) & (per_type > 0)[self.event_type] & (rows >= 0)
         if at is not None and self.time is not None:
             keep &= self.time <= at
@@ -254,17 +280,35 @@ class Histories:
         if half_life_steps is not None and np.isfinite(half_life_steps):
             assert self.time is not None  # checked above
             weight *= np.exp2(-_steps_back(history[kept], self.time[kept]) / half_life_steps)
+        if self.n_visit and by == "customer":
+            weight *= self._emphasis(history[kept], kept, weight)
         return _sum_cells(rows[kept], self.item_index[kept], weight, (n_rows, self.n_items))
+
+    def _emphasis(self, history: np.ndarray, kept: np.ndarray, weight: np.ndarray) -> np.ndarray:
+        """Raise the visit of each row to the weight of what came before it, where it weighs less.
+
+        The thousand things that somebody bought in years would else drown what they look at now.
+        """
+        in_visit = kept >= self.indptr[1:][history] - self.n_visit
+        visit, before = (
+            np.bincount(history, weight * part, minlength=self.n_histories) for part in (in_visit, ~in_visit)
+        )
+        factor = np.ones(self.n_histories)
+        np.divide(before, visit, out=factor, where=(visit > 0) & (before > visit))
+        return np.where(in_visit, factor[history], 1.0)
 
     def seen(self, which: Seen, *, at: int | None = None) -> csr_array:
         """Return which items each history met, as a matrix of ones of shape (n_histories, n_items).
 
-        "purchased" counts purchases, returned ones too; where the log has one event type, that type
-        counts. "any" counts every event. `at` leaves out later events.
+        "purchased" counts purchases, returned ones too; where the log has one event type on items, that type
+        counts. "any" counts every event. `at` leaves out later events. An altered file raises
+        `ArtifactError`, as in `matrix`.
         """
+        self._check_unaltered()
         keep = self.item_index >= 0
-        if which == "purchased" and len(self.event_types) > 1:
-            keep &= self.of_type("purchase", "return")
+        if which == "purchased":
+            bought = self.item_types if len(self.item_types) == 1 else ("purchase", "return")
+            keep &= self.of_type(*bought)
         if at is not None and self.time is not None:
             keep &= self.time <= at
         kept = np.flatnonzero(keep)
@@ -289,7 +333,12 @@ class Histories:
 
     def facts(self) -> dict[str, Any]:
         """Return what is not an array, as built-in types."""
-        return {"event_types": list(self.event_types), "time_kind": self.time_kind, "newest": self.newest}
+        return {
+            "event_types": list(self.event_types),
+            "time_kind": self.time_kind,
+            "newest": self.newest,
+            "item_types": list(self.item_types),
+        }
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray], facts: Mapping[str, Any]) -> Self:
@@ -302,6 +351,11 @@ class Histories:
             name[7:]: Vocabulary.from_arrays(parts) for name, parts in groups.items() if name[:7] == "tables."
         }
         plain = groups[""]
+        events = [plain["event_type"], *groups.get("numbers", {}).values(), *groups.get("codes", {}).values()]
+        for values in (*events, plain.get("time", plain["item_index"])):
+            if len(values) != len(plain["item_index"]):
+                lengths = f"of {len(values):,} and {len(plain['item_index']):,} events"
+                raise errors.log.altered_histories("an array", f"is {lengths}", "one length")
         return cls(
             customers=Vocabulary.from_arrays(groups["customers"]),
             items=Vocabulary.from_arrays(groups["items"]),
@@ -315,6 +369,7 @@ class Histories:
             codes=groups.get("codes", {}),
             tables=tables,
             newest=facts["newest"],
+            item_types=tuple(facts["item_types"]),
         )
 
     def _with_events(self, indptr: np.ndarray, index: "slice | np.ndarray") -> "Histories":
@@ -338,21 +393,77 @@ class Histories:
         place = np.flatnonzero(moves)
         quantity = self.numbers["quantity"][place] if "quantity" in self.numbers else np.ones(len(place))
         shares = np.ones(self.n_events)
-        shares[place], _ = match_returns(history[place], self.item_index[place], returned[place], quantity)
+        moment = np.zeros(len(place), np.int64) if self.time is None else self.time[place]
+        shares[place], _ = match_returns(
+            history[place], self.item_index[place], returned[place], quantity, moment=moment
+        )
         return shares
 
     def _check_drawing(self, half_life_days: float | None, half_life_steps: float | None, by: str) -> None:
         for name, value in (("half_life_days", half_life_days), ("half_life_steps", half_life_steps)):
-            if value is not None and not value > 0:
+            if value is not None and not as_number(value) > 0:
                 raise errors.bad_argument(name, value, "a number above 0, or None for no decay")
         if half_life_days is not None and self.time_kind != "timestamp":
             raise errors.log.needs_time("half_life_days", self.time_kind)
         if half_life_steps is not None and self.time_kind == "set":
             raise errors.log.needs_order("half_life_steps")
-        if by not in {"customer", *_CODES}:
+        if by not in ("customer", *_CODES):
             raise errors.bad_argument("by", by, f"one of {', '.join(['customer', *_CODES])}")
         if by != "customer" and by not in self.codes:
             raise errors.log.needs_column(f'by="{by}"', _CODES[by])
+
+    def _check_unaltered(self) -> None:
+        """Refuse what points outside the tables: the arrays may be mapped from a file that was altered."""
+        _check_offsets(self.indptr[:-1], self.indptr[1:], self.n_events)
+        if self.indptr[0] != 0 or self.indptr[-1] != self.n_events:
+            found = f"leads from {self.indptr[0]} to {self.indptr[-1]}"
+            raise errors.log.altered_histories("indptr", found, f"from 0 to {self.n_events}")
+        _check_codes("item_index", self.item_index, -1, self.n_items)
+        _check_codes("event_type", self.event_type, 0, len(self.event_types))
+
+
+def as_number(value: object) -> float:
+    """Read a setting as a number; what is none is NaN, which every comparison refuses."""
+    if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
+        with suppress(OverflowError):  # an integer beyond all floats
+            return float(value)
+    return math.nan
+
+
+def check_event_weights(event_weights: Mapping[str, float] | None) -> Mapping[str, float]:
+    """Return the weights that count, `EVENT_WEIGHTS` for None; refuse what is no mapping to weights."""
+    if event_weights is None:
+        return EVENT_WEIGHTS
+    if not isinstance(event_weights, Mapping):
+        expected = 'a mapping from event types to weights, such as {"view": 1.0}, or None'
+        raise errors.bad_argument("event_weights", event_weights, expected)
+    for name, weight in event_weights.items():
+        if not 0 <= as_number(weight) <= _HEAVIEST:
+            raise errors.bad_argument(
+                "event_weights",
+                dict(event_weights),
+                f"weights from 0 to {_HEAVIEST:g}; {name!r} has {weight!r}",
+            )
+    return event_weights
+
+
+def _check_offsets(starts: np.ndarray, ends: np.ndarray, n_events: int) -> None:
+    """Refuse rows that end before they start, or lie outside the events."""
+    broken = (starts < 0) | (ends < starts) | (ends > n_events)
+    if broken.any():
+        row = int(np.argmax(broken))
+        found = f"has a row from {starts[row]} to {ends[row]}"
+        raise errors.log.altered_histories("indptr", found, f"rows that follow each other up to {n_events}")
+
+
+def _check_codes(name: str, codes: np.ndarray, lowest: int, n: int) -> None:
+    """Refuse codes below `lowest`, or of `n` and above."""
+    if not codes.size:
+        return
+    low, high = int(codes.min()), int(codes.max())
+    if low < lowest or high >= n:
+        found = f"holds {low if low < lowest else high}"
+        raise errors.log.altered_histories(name, found, f"numbers from {lowest} to {n - 1}")
 
 
 def _steps_back(history: np.ndarray, time: np.ndarray) -> np.ndarray:
@@ -365,12 +476,7 @@ def _steps_back(history: np.ndarray, time: np.ndarray) -> np.ndarray:
 
 
 def _weights_of(event_types: tuple[str, ...], event_weights: Mapping[str, float] | None) -> np.ndarray:
-    weights = EVENT_WEIGHTS if event_weights is None else event_weights
-    for name, weight in weights.items():
-        if not 0 <= weight <= _HEAVIEST:
-            raise errors.bad_argument(
-                "event_weights", dict(weights), f"weights from 0 to {_HEAVIEST:g}; {name!r} has {weight!r}"
-            )
+    weights = check_event_weights(event_weights)
     return np.array([weights.get(name, 0.0) for name in event_types], np.float64)
 
 

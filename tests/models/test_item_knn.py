@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engagelib import Histories, ItemKNN
+from engagelib import Histories, ItemKNN, Popularity
 from engagelib.errors import ArgumentError, NotEnoughDataError, NotFittedError
 from engagelib.models import make_model, model_names
 from engagelib.testing import histories_of, random_log
@@ -159,6 +159,17 @@ def test_settings_come_back_as_built_in_types():
         ({"k1": 0}, "k1=0: expected a number above 0."),
         ({"k1": np.inf}, "k1=inf: expected a number above 0."),
         ({"b": 1.5}, "b=1.5: expected a number in [0, 1]."),
+        ({"similarity": ["bm25"]}, 'similarity=[\'bm25\']: expected "bm25", "tfidf" or "cosine".'),
+        ({"half_life_days": [3]}, 'half_life_days=[3]: expected "auto", None or a number above 0.'),
+        ({"half_life_steps": "a"}, "half_life_steps='a': expected a number above 0, or None for no decay."),
+        ({"k1": None}, "k1=None: expected a number above 0."),
+        ({"k1": True}, "k1=True: expected a number above 0."),
+        ({"b": "a"}, "b='a': expected a number in [0, 1]."),
+        (
+            {"event_weights": ["view"]},
+            "event_weights=['view']: expected a mapping from event types to weights, such as "
+            '{"view": 1.0}, or None.',
+        ),
         (
             {"event_weights": {"purchase": -1}},
             "event_weights={'purchase': -1}: expected weights from 0 to 1e+30; 'purchase' has -1.",
@@ -190,6 +201,39 @@ def test_a_decay_that_the_log_has_no_times_for_is_refused_by_fit(settings, text)
         ItemKNN(**settings).fit(histories_of({1: [1, 2]}, time_kind="set"))
 
 
+def test_a_log_in_which_nothing_counts_is_refused_by_fit():
+    histories = histories_of({1: [(1, "view"), (2, "Purchase"), {"item_id": None, "event_type": "survey"}]})
+    hint = ' Hint: name yours when the log is read, as in event_types={"listen": "view"}.'
+    found = "no event type of the log counts as interest (found: Purchase, view): expected one of "
+    for model in (ItemKNN, Popularity):
+        with pytest.raises(NotEnoughDataError) as caught:
+            model(event_weights={"views": 1, "listen": 2.5, "view": 0}).fit(histories)
+        assert str(caught.value) == f"{found}views, listen.{hint}"
+        with pytest.raises(NotEnoughDataError) as caught:
+            model(event_weights={"survey": 1}).fit(histories)  # without an item it speaks for none
+        assert str(caught.value) == f"{found}survey.{hint}"
+        model(event_weights={"Purchase": 1}).fit(histories)
+
+
+@pytest.mark.parametrize("similarity", ["bm25", "tfidf", "cosine"])
+@pytest.mark.parametrize("saved", [False, True])
+def test_one_item_scores_as_among_all_bit_for_bit(similarity, saved):
+    histories = Histories.from_log(random_log(60, 25, 3000, rng=3))
+    model = ItemKNN(similarity, half_life_steps=3.3).fit(histories)
+    if saved:
+        model = ItemKNN.from_arrays(model.to_arrays(), model.params())
+    every = np.tile(np.arange(histories.n_items), (histories.n_histories, 1))
+    for at in (None, int(np.median(histories.time))):
+        expected = model.score_pairs(histories, every, at=at)
+        assert expected.any()
+        for item in range(histories.n_items):
+            found = model.score_item(histories, item, at=at)
+            assert found.dtype == np.float32
+            assert found.tobytes() == np.ascontiguousarray(expected[:, item]).tobytes()
+    assert model.score_item(histories.take(np.array([-1])), 2).tolist() == [0]
+    assert model.score_item(histories.take(np.zeros(0, int)), 2).tolist() == []
+
+
 def test_before_fit_every_question_is_refused():
     histories = histories_of({1: [1, 2]})
     model = ItemKNN()
@@ -198,6 +242,7 @@ def test_before_fit_every_question_is_refused():
         lambda: model.contributions(histories, np.array([0])),
         lambda: model.similar_topk(0, 1),
         lambda: model.score_topk(histories, 1),
+        lambda: model.score_item(histories, 0),
     ):
         with pytest.raises(NotFittedError, match=text):
             ask()

@@ -4,12 +4,13 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from engagelib import Histories, Popularity
+from engagelib import Histories, ItemKNN, Popularity
 from engagelib.errors import ArgumentError, NotEnoughDataError, NotFittedError
 from engagelib.testing import histories_of, log_of, random_log
+from engagelib.testing._contract import check_form
 
 EVENT = st.tuples(st.sampled_from([10, 20, 30, 40]), st.sampled_from(["view", "cart", "purchase", "login"]))
 
@@ -17,6 +18,7 @@ EVENT = st.tuples(st.sampled_from([10, 20, 30, 40]), st.sampled_from(["view", "c
 @given(visits=st.dictionaries(st.sampled_from("abc"), st.lists(EVENT, min_size=1, max_size=6), min_size=1))
 def test_scores_are_sums_of_confidence_and_rank_items(visits):
     histories = histories_of(visits)
+    assume({"view", "purchase"} & {*histories.event_types})
     model = Popularity(half_life_days=None, event_weights={"view": 1, "purchase": 4}).fit(histories)
     expected = dict.fromkeys(histories.items.ids(range(histories.n_items)), 0)
     for events in visits.values():
@@ -71,6 +73,44 @@ def test_local_sums_are_those_of_the_events_there():
     assert model.local_scores_.toarray().tolist() == expected.tolist()
 
 
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), min_size=1, max_size=40),
+)
+def test_a_location_ranks_by_its_sums_then_as_the_shop_does(rows):
+    visits = {"ann": [{"item_id": item, "location": place} for item, place in rows]}
+    histories = histories_of(visits, items={"item_id": list(range(12))})
+    model = Popularity(half_life_days=None, by_location=True).fit(histories)
+    local = model.local_scores_.toarray()
+    for code in range(len(local)):
+        order = sorted(range(12), key=lambda item: (-local[code, item], model.ranking_.tolist().index(item)))
+        assert model.ranking(code).tolist() == order
+        view = model.for_location(code)
+        assert view.scores_.tolist() == local[code].tolist()
+        listed = sorted(np.flatnonzero(local[code]).tolist(), key=lambda item: (-local[code, item], item))
+        assert view.score_topk(histories, 12).items(0) == listed, "ties go to the lower index"
+        assert view.ranking().tolist() == listed + [item for item in order if item not in listed]
+        asked = np.arange(12)[None, :]
+        assert view.score_pairs(histories, asked).tolist() == [local[code].tolist()]
+        assert view.score_item(histories, 3).tolist() == [local[code, 3]]
+
+
+def test_a_location_leaves_the_model_as_it_was():
+    histories = Histories.from_log(random_log())
+    model = Popularity(by_location=True).fit(histories)
+    before = {name: values.copy() for name, values in model.to_arrays().items()}
+    view = model.for_location(1)
+    assert view.for_location(2) is view
+    assert model.for_location(None) is model
+    assert all(np.array_equal(values, before[name]) for name, values in model.to_arrays().items())
+    everywhere = Popularity().fit(histories)
+    assert everywhere.for_location(1) is everywhere
+    neighbours = ItemKNN().fit(histories)
+    assert neighbours.for_location(1) is neighbours
+    check_form(view.score_topk(histories, 40), (histories.n_histories, 40), histories.n_items)
+    with pytest.raises(NotFittedError):
+        Popularity().for_location(None)
+
+
 def test_saved_rankings_by_location_come_back():
     histories = Histories.from_log(random_log())
     model = Popularity(by_location=True).fit(histories)
@@ -92,6 +132,10 @@ def test_refusals():
     text = 'half_life_days=-1: expected "auto", None or a number above 0.'
     with pytest.raises(ArgumentError, match=f"^{re.escape(text)}$"):
         Popularity(half_life_days=-1).fit(histories)
+    for days in ([3], "soon", True, np.array(["auto", "auto"])):
+        text = f'half_life_days={days!r}: expected "auto", None or a number above 0.'
+        with pytest.raises(ArgumentError, match=f"^{re.escape(text)}$"):
+            Popularity(half_life_days=days).fit(histories)
     text = (
         "half_life_days needs a timestamp for each event; this log tells order by 'set'. "
         "Hint: read the log with a 'timestamp' column."

@@ -424,7 +424,7 @@ def test_a_refit_starts_afresh_and_a_failed_one_changes_nothing():
 
 def test_summary_says_what_was_learned(blend, tmp_path):
     rows = dict(blend.summary().rows)
-    assert rows["models"] == "ItemKNN(), Popularity()"
+    assert rows["models"] == "ItemKNN(), Popularity(by_location=True)"
     assert rows["completed by"] == "Popularity(by_location=True)"
     assert rows["items"] == 34
     assert rows["items for sale"] == 27

@@ -181,7 +181,7 @@ def test_a_saved_recommender_answers_alike(tmp_path, models, time_kind):
     assert (
         repr(back)
         == "Recommender([ItemKNN()"
-        + (", Popularity()" if len(models) == 2 else "")
+        + (", Popularity(by_location=True)" if len(models) == 2 else "")
         + "], popular_by=('location',))"
     )
     for customer in ("c001", "c017", "nobody", None):

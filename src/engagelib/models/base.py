@@ -79,6 +79,20 @@ class Model(ABC):
         the history says nothing about an item.
         """
 
+    def score_item(self, block: Histories, item_index: int, *, at: int | None = None) -> np.ndarray:
+        """Score one item for each history, bit for bit as `score_pairs` does; float32, shape (n_histories,).
+
+        A model that can do so with less work than a score of every item overrides this.
+        """
+        return self.score_pairs(block, np.full((block.n_histories, 1), item_index), at=at)[:, 0]
+
+    def for_location(self, location: int | None) -> "Model":
+        """Return the model as it answers at one location, a code of `tables["location"]`; None is anywhere.
+
+        A model that knows no locations answers alike at all of them.
+        """
+        return self
+
     @abstractmethod
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return what was learned, by name, for the store."""
@@ -147,13 +161,25 @@ class LinearModel(Model):
         self._check_fitted("item_weights_")
         return score_pairs(self.inputs(block, at=at), self.item_weights_, item_index)
 
+    def score_item(self, block: Histories, item_index: int, *, at: int | None = None) -> np.ndarray:
+        """Score one item by its column of the weights alone; the terms are added in the same order."""
+        self._check_fitted("item_weights_")
+        weights = self.item_weights_
+        entries = np.flatnonzero(weights.indices == item_index)
+        indptr = np.searchsorted(entries, weights.indptr)
+        column = ItemWeights.from_arrays(
+            indptr, np.zeros(len(entries), np.int32), weights.data[entries], (weights.shape[0], 1)
+        )
+        asked = np.zeros((block.n_histories, 1), np.int32)
+        return score_pairs(self.inputs(block, at=at), column, asked)[:, 0]
+
     def contributions(
         self, block: Histories, item_index: np.ndarray, *, at: int | None = None
     ) -> Contributions:
         """Return the terms `x[i] * W[i, j]` of the sums, one by one."""
         self._check_fitted("item_weights_")
         x = self.inputs(block, at=at)
-        rows = self.item_weights_.matrix[x.indices].tocoo()
+        rows = self.item_weights_.rows(x.indices).tocoo()
         place = np.full(self.item_weights_.shape[1], -1)
         place[item_index[::-1]] = np.arange(len(item_index))[::-1]
         listed = place[rows.col]

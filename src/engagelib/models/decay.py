@@ -3,16 +3,16 @@
 from typing import Literal
 
 from engagelib import errors
-from engagelib.histories import Histories
+from engagelib.histories import Histories, as_number
 
 HalfLife = float | Literal["auto"] | None
 
 
 def check_half_life(half_life_days: HalfLife) -> None:
     """Refuse what is neither "auto", None nor a number above 0."""
-    if half_life_days is None or half_life_days == "auto":
+    if half_life_days is None or (isinstance(half_life_days, str) and half_life_days == "auto"):
         return
-    if isinstance(half_life_days, str) or not half_life_days > 0:
+    if not as_number(half_life_days) > 0:
         raise errors.bad_argument("half_life_days", half_life_days, '"auto", None or a number above 0')
 
 

@@ -7,9 +7,10 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array, diags_array, eye_array
 
 from engagelib import errors
-from engagelib.histories import Histories
+from engagelib.histories import Histories, as_number
 from engagelib.models.base import LinearModel
 from engagelib.models.decay import HalfLife, check_half_life, resolve_half_life
+from engagelib.models.interest import check_interest
 from engagelib.scoring import ItemWeights, score_topk
 
 # How these defaults were found stands in docs/decisions/0005-item-knn-defaults.md.
@@ -81,9 +82,10 @@ class ItemKNN(LinearModel):
             If a setting is outside its range.
         NotEnoughDataError
             If `half_life_days` is a number and the log has no timestamps, or `half_life_steps` one and the
-            log no order.
+            log no order; if no event type of the log counts.
         """
         self._check_settings(histories)
+        check_interest(histories, self.event_weights)
         met = histories.matrix(
             event_weights=self.event_weights,
             half_life_days=resolve_half_life(self.half_life_days, histories, _AUTO_DAYS),
@@ -133,19 +135,19 @@ class ItemKNN(LinearModel):
         return vectors
 
     def _check_settings(self, histories: Histories) -> None:
-        if self.similarity not in {"bm25", "tfidf", "cosine"}:
+        if self.similarity not in ("bm25", "tfidf", "cosine"):
             raise errors.bad_argument("similarity", self.similarity, '"bm25", "tfidf" or "cosine"')
         is_whole = isinstance(self.n_neighbours, int | np.integer) and not isinstance(self.n_neighbours, bool)
         if not is_whole or self.n_neighbours < 1:
             raise errors.bad_argument("n_neighbours", self.n_neighbours, "an integer of at least 1")
         check_half_life(self.half_life_days)
         if self.half_life_steps is not None:
-            if not self.half_life_steps > 0:
+            if not as_number(self.half_life_steps) > 0:
                 expected = "a number above 0, or None for no decay"
                 raise errors.bad_argument("half_life_steps", self.half_life_steps, expected)
             if histories.time_kind == "set":
                 raise errors.log.needs_order("half_life_steps")
-        if not 0 < self.k1 < np.inf:
+        if not 0 < as_number(self.k1) < np.inf:
             raise errors.bad_argument("k1", self.k1, "a number above 0")
-        if not 0 <= self.b <= 1:
+        if not 0 <= as_number(self.b) <= 1:
             raise errors.bad_argument("b", self.b, "a number in [0, 1]")

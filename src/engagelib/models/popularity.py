@@ -1,6 +1,7 @@
 """Popularity: what everyone meets most of late, the same list for all; by location where asked."""
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
@@ -9,7 +10,8 @@ from scipy.sparse import csr_array
 from engagelib.histories import Histories
 from engagelib.models.base import Model
 from engagelib.models.decay import HalfLife, check_half_life, resolve_half_life
-from engagelib.scoring import TopK, ranking_topk
+from engagelib.models.interest import check_interest
+from engagelib.scoring import Ranking, TopK, ranking_topk
 
 _AUTO_DAYS: Final = 30.0
 
@@ -25,7 +27,7 @@ class Popularity(Model):
     event_weights
         Confidence by event type; None for the defaults in `engagelib.weights`.
     by_location
-        Learn a ranking for each location of the log too, for `ranking(location)`.
+        Learn a ranking for each location of the log too, for `ranking(location)` and `for_location`.
 
     Attributes
     ----------
@@ -59,9 +61,11 @@ class Popularity(Model):
         ArgumentError
             If the half-life is not above 0.
         NotEnoughDataError
-            If the log has no timestamps for a half-life in days, or no locations for `by_location`.
+            If the log has no timestamps for a half-life in days, or no locations for `by_location`; if no
+            event type of the log counts.
         """
         check_half_life(self.half_life_days)
+        check_interest(histories, self.event_weights)
         half_life = resolve_half_life(self.half_life_days, histories, _AUTO_DAYS)
         met = histories.matrix(event_weights=self.event_weights, half_life_days=half_life)
         self.scores_ = np.bincount(met.indices, met.data, minlength=histories.n_items).astype(np.float32)
@@ -85,10 +89,28 @@ class Popularity(Model):
         self._check_fitted("scores_")
         if location is None or self.local_scores_ is None:
             return self.ranking_
-        start, stop = self.local_scores_.indptr[location : location + 2]
-        local = np.zeros(len(self.scores_), np.float32)
-        local[self.local_scores_.indices[start:stop]] = self.local_scores_.data[start:stop]
-        return self.ranking_[np.argsort(-local[self.ranking_], kind="stable")]
+        items, scores = self._local(location)
+        is_local = np.zeros(len(self.scores_), bool)
+        is_local[items] = True
+        here = self.ranking_[is_local[self.ranking_]]
+        local = scores[np.searchsorted(items, here)]
+        return self._before_others(here[np.argsort(-local, kind="stable")], is_local)
+
+    def for_location(self, location: int | None) -> "Popularity":
+        """Return a view whose scores are the sums of one location, 0 for items that it never met.
+
+        None, or a model that was learned without `by_location`, is the whole shop.
+        """
+        self._check_fitted("scores_")
+        if location is None or self.local_scores_ is None:
+            return self
+        items, scores = self._local(location)
+        view = copy(self)
+        view.scores_ = np.zeros(len(self.scores_), np.float32)
+        view.scores_[items] = scores
+        view.ranking_ = self._before_others(items[_rank(scores)], view.scores_ > 0)
+        view.local_scores_ = None
+        return view
 
     def score_topk(
         self,
@@ -101,16 +123,24 @@ class Popularity(Model):
     ) -> TopK:
         """List the most popular items that each row does not exclude; items never met are not listed."""
         self._check_fitted("scores_")
-        known = self.ranking_[: np.count_nonzero(self.scores_)]
-        item_index = ranking_topk(
-            known, block.n_histories, k, n_items=len(self.scores_), exclude=exclude, available=available
-        )
+        known = Ranking.from_array(self.ranking_[: np.count_nonzero(self.scores_)], len(self.scores_))
+        item_index = ranking_topk(known, block.n_histories, k, exclude=exclude, available=available)
         return TopK(item_index, self._scores_of(item_index, np.float32(-np.inf)))
 
     def score_pairs(self, block: Histories, item_index: np.ndarray, *, at: int | None = None) -> np.ndarray:
         """Return the popularity of given items; it does not depend on the history."""
         self._check_fitted("scores_")
         return self._scores_of(item_index, np.float32(0.0))
+
+    def _local(self, location: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the items that a location met, by index, and their scores."""
+        assert self.local_scores_ is not None  # the callers have looked
+        start, stop = self.local_scores_.indptr[location : location + 2]
+        return self.local_scores_.indices[start:stop], self.local_scores_.data[start:stop]
+
+    def _before_others(self, items: np.ndarray, is_local: np.ndarray) -> np.ndarray:
+        """Put a location's few items, in order, before the others of the shop: nothing else is sorted."""
+        return np.append(items, self.ranking_[~is_local[self.ranking_]]).astype(np.int32)
 
     def _scores_of(self, item_index: np.ndarray, padding: np.float32) -> np.ndarray:
         scores = np.full(item_index.shape, padding)

@@ -1,6 +1,6 @@
 """Choosing: which models a log gets when the caller leaves it to the log, and fitting those asked for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 
 from engagelib import errors
@@ -10,37 +10,52 @@ from engagelib.weights import EVENT_WEIGHTS
 
 
 def choose_models(
-    models: "str | Model | Sequence[str | Model]", histories: Histories
+    models: "str | Model | Sequence[str | Model]", histories: Histories, *, by_location: bool = False
 ) -> tuple[list[Model], str]:
     """Return the fitted models, and in words why these.
 
     What the caller passed is copied before it is fitted, so that one model can serve as the recipe for
-    several recommenders.
+    several recommenders. With `by_location`, every `Popularity` learns its rankings by location too.
 
     Raises
     ------
     ArgumentError
         If `models` is not "auto", a name, a `Model` or a list of names and models.
     NotEnoughDataError
-        If "auto" meets a log in which no event type counts, or the log lacks what a model needs.
+        If no event type of the log counts, or the log lacks what a model needs.
     """
     if isinstance(models, str) and models == "auto":
-        return _choose(histories)
+        return _choose(histories, by_location)
     names = model_names()
     if isinstance(models, str) and models not in names:
         raise errors.bad_argument("models", models, f'"auto", a Model, or one of {", ".join(names)}')
     listed = [models] if isinstance(models, str | Model) else models
     if not isinstance(listed, Sequence) or not listed:
         raise errors.bad_argument("models", models, '"auto", a name, a Model or a list of these')
-    return [copy(make_model(model)).fit(histories) for model in listed], "as asked for"
+    recipes = [copy(make_model(model)) for model in listed]
+    for model in recipes:
+        if by_location and isinstance(model, Popularity):
+            model.by_location = True
+    return [model.fit(histories) for model in recipes], "as asked for"
 
 
-def _choose(histories: Histories) -> tuple[list[Model], str]:
-    if not any(EVENT_WEIGHTS.get(name) for name in histories.event_types):
-        raise errors.answering.no_weighted_events(histories.event_types, EVENT_WEIGHTS)
+def choose_filler(models: Sequence[Model], histories: Histories, *, by_location: bool) -> Popularity:
+    """Return the fitted popularity that completes short lists.
+
+    It counts what the models count: the first weights given to one of them, or else the defaults. Where
+    these know no event type of the log, as may be where a model has ways of its own, all types count alike.
+    """
+    given = (getattr(model, "event_weights", None) for model in models)
+    weights = next((weights for weights in given if isinstance(weights, Mapping)), None)
+    if weights is None and not set(EVENT_WEIGHTS) & set(histories.item_types):
+        weights = {name: 1.0 for name in histories.item_types if name != "return"}
+    return Popularity(event_weights=weights, by_location=by_location).fit(histories)
+
+
+def _choose(histories: Histories, by_location: bool) -> tuple[list[Model], str]:
     neighbours = ItemKNN().fit(histories)
-    if not neighbours.item_weights_.matrix.nnz:
+    if not len(neighbours.item_weights_.data):
         reason = "auto: no two items were met by one customer, so popularity alone"
-        return [Popularity().fit(histories)], reason
+        return [Popularity(by_location=by_location).fit(histories)], reason
     decay = "recent events count most" if histories.time_kind == "timestamp" else "no timestamps: no decay"
     return [neighbours], f"auto: histories share items, so item_knn ({decay})"

@@ -9,7 +9,7 @@ import numpy as np
 from engagelib import errors
 from engagelib.histories import Histories
 from engagelib.models import Model, Popularity, restore_model
-from engagelib.recommender.choosing import choose_models
+from engagelib.recommender.choosing import choose_filler, choose_models
 from engagelib.recommender.listing import POPULAR
 from engagelib.strings import StringColumn
 from engagelib.tables import Table
@@ -50,8 +50,8 @@ class Learned:
         histories = Histories.from_log(log)
         if not (histories.item_index >= 0).any():
             raise errors.answering.nothing_to_learn(len(log))
-        fitted, choice = choose_models(models, histories)
-        popularity = Popularity(by_location=by_location).fit(histories)
+        fitted, choice = choose_models(models, histories, by_location=by_location)
+        popularity = choose_filler(fitted, histories, by_location=by_location)
         return cls(histories, fitted, choice, popularity, log.item_texts("title"), log.item_for_sale())
 
     @property

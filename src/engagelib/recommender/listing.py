@@ -9,7 +9,7 @@ from scipy.sparse import csr_array
 
 from engagelib.histories import Histories
 from engagelib.models import Model
-from engagelib.scoring import TopK, ranking_topk
+from engagelib.scoring import Ranking, TopK, ranking_topk
 from engagelib.segments import counting_order, gather, offsets_of
 
 # Each of several models hands over its best so many, whatever k is, so that a shorter list is a prefix of
@@ -173,7 +173,9 @@ def fill_lists(
     if not len(short):
         return lists
     taken = _taken(lists.item_index[short], short, exclude, n_items)
-    more = ranking_topk(ranking, len(short), k, n_items=n_items, exclude=taken, available=available)
+    more = ranking_topk(
+        Ranking.from_array(ranking, n_items), len(short), k, exclude=taken, available=available
+    )
     free = k - counts[short]
     n_more = np.minimum(np.count_nonzero(more >= 0, axis=1), free)
     to_row = np.repeat(short, n_more)

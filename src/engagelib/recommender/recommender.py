@@ -74,7 +74,7 @@ class Recommender:
         if isinstance(self.popular_by, str) or tuple(self.popular_by) not in {(), ("location",)}:
             raise errors.bad_argument("popular_by", self.popular_by, '() or ("location",)')
         if not hasattr(log, "history_index"):
-            raise errors.scoring.wrong_kind(
+            raise errors.wrong_kind(
                 "log", type(log).__name__, "an EventLog, such as EventLog.from_frame(frame) makes"
             )
         self._learned = Learned.from_log(log, self.models, by_location=bool(self.popular_by))
@@ -148,8 +148,8 @@ class Recommender:
             Whose popular items complete the list, where `popular_by` names locations.
         session, basket
             Items looked at and items in the basket, oldest first: the newest events of the history. Items
-            in the basket are not listed. They count as views and carts: where a model gives these no
-            weight, they change nothing.
+            in the basket are not listed. They count as views and carts (where a model gives these no
+            weight, they change nothing), and together at least as much as the history before them.
         exclude
             Items never to list.
         candidates

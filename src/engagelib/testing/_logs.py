@@ -14,6 +14,7 @@ Event = Id | tuple[Id, str] | Mapping[str, Any]
 """An item (bought), an item and an event type, or the columns of a row."""
 
 _START = datetime(2024, 1, 1, tzinfo=UTC)
+_DAY = 24 * 60  # minutes
 
 
 def log_of(
@@ -66,12 +67,13 @@ def random_log(
     rng: int | np.random.Generator = 0,
     prefix: str = "",
     shuffled: bool = False,
+    tied: bool = False,
     **keywords: Any,
 ) -> EventLog:
     """Make a log of views, carts, purchases and returns in which customers of a kind like the same items.
 
-    No two events share a time, some visits are anonymous, some events have no item, some purchases are
-    returned in part or in whole.
+    No two events share a time unless they are `tied`, some visits are anonymous, some events have no item,
+    some purchases are returned in part or in whole.
 
     Parameters
     ----------
@@ -85,6 +87,8 @@ def random_log(
         What all ids begin with.
     shuffled
         Whether the rows come in another order than that of time; the same events all the same.
+    tied
+        Whether times are whole days (or positions the number of the day), so that events share them.
     keywords
         As for `EventLog.from_frame`.
     """
@@ -100,7 +104,9 @@ def random_log(
             item[place], event_type[place] = item[bought[-1]], "return"
             quantity[place] = min(quantity[place], quantity[bought[-1]])
     anonymous = rng.random(n_events) < 0.1
-    days = np.sort(rng.choice(200 * 24 * 60, n_events, replace=False))
+    minutes = np.sort(rng.choice(200 * _DAY, n_events, replace=False))
+    if tied:
+        minutes = minutes // _DAY * _DAY
     columns: dict[str, list[Any]] = {
         "customer_id": [
             None if hidden else f"{prefix}c{one:03d}" for one, hidden in zip(customer, anonymous, strict=True)
@@ -115,9 +121,9 @@ def random_log(
         "location": [f"{prefix}l{one % 3}" for one in customer],
     }
     if time_kind == "timestamp":
-        columns["timestamp"] = [_START + timedelta(minutes=int(minute)) for minute in days]
+        columns["timestamp"] = [_START + timedelta(minutes=int(minute)) for minute in minutes]
     elif time_kind == "position":
-        columns["position"] = list(range(n_events))
+        columns["position"] = (minutes // _DAY).tolist() if tied else list(range(n_events))
     if shuffled:
         order = rng.permutation(n_events)
         columns = {name: [values[place] for place in order] for name, values in columns.items()}
