@@ -50,7 +50,7 @@ def open_table(
             raise errors.log.unencodable() from error
         raise errors.log.arrow_refused(text, column or None) from error
     expected = "a path, a frame with the Arrow stream protocol, a mapping of columns or a list of records"
-    raise errors.scoring.wrong_kind(what, type(source).__name__, expected)
+    raise errors.wrong_kind(what, type(source).__name__, expected)
 
 
 def index_names(table: pa.Table) -> list[str]:
@@ -75,7 +75,7 @@ def _open_frame(frame: Any) -> pa.Table:
 
 def _column(name: str, values: Any, ids: Collection[str]) -> pa.Array:
     if isinstance(values, str | bytes):
-        raise errors.scoring.wrong_kind(f"column {name!r}", type(values).__name__, "a sequence of values")
+        raise errors.wrong_kind(f"column {name!r}", type(values).__name__, "a sequence of values")
     try:
         if isinstance(values, pa.Array | pa.ChunkedArray):
             return values

@@ -318,9 +318,13 @@ def _read_times(array: pa.ChunkedArray, unit: str | None, refused: Refused) -> n
 
 
 def _refuse_times(raw: np.ndarray, bad: np.ndarray, read: str, refused: Refused, *, numeric: bool) -> None:
-    seconds = raw.astype(np.float64) / _PER_SECOND[read]
-    year = np.floor(1970 + seconds / 31_556_952)
-    years = int(year.min()), int(year.max())
+    seconds = np.array([raw.min(), raw.max()], np.float64) / _PER_SECOND[read]
+    # Calendar years where the calendar reaches, years of the mean length beyond.
+    near = (
+        np.clip(seconds, -1e11, 1e11).astype("datetime64[s]").astype("datetime64[Y]").astype(np.int64) + 1970
+    )
+    far = np.floor(1970 + seconds / 31_556_952)
+    first, last = (int(year) for year in np.where(np.abs(seconds) < 1e11, near, far))
 
     def plausible(unit: str) -> bool:
         seconds = raw.astype(np.float64) / _PER_SECOND[unit]
@@ -332,7 +336,7 @@ def _refuse_times(raw: np.ndarray, bad: np.ndarray, read: str, refused: Refused,
         "timestamp",
         "outside the years 1990 to 2200",
         lambda rows, count, _hint: errors.log.implausible_times(
-            "timestamp", years, rows, count, (read, fitting), numeric=numeric
+            "timestamp", (first, last), rows, count, (read, fitting), numeric=numeric
         ),
     )
 

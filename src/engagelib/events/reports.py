@@ -89,10 +89,12 @@ def _returns(log: "EventLog") -> list[tuple[Cell, ...]]:
     history, _ = number_histories(log.columns, log.n_customers)
     is_move = is_return | (log.columns["event_type"] == types.find("purchase"))
     place = np.flatnonzero(is_move & (log.columns["item_id"] >= 0))
-    if "time" in log.columns:
-        place = place[np.argsort(log.columns["time"][place], kind="stable")]
+    # Without times all of a history is one moment.
+    moment = log.columns["time"][place] if "time" in log.columns else np.zeros(len(place), np.int64)
     quantity = log.columns["quantity"][place] if "quantity" in log.columns else np.ones(len(place))
-    _, unmatched = match_returns(history[place], log.columns["item_id"][place], is_return[place], quantity)
+    _, unmatched = match_returns(
+        history[place], log.columns["item_id"][place], is_return[place], quantity, moment=moment
+    )
     without = int((unmatched > 0).sum())
     remark = (
         f"{log.n_relabelled:,} were purchases with a negative quantity or value" if log.n_relabelled else ""
