@@ -1,8 +1,6 @@
 """Histories: what each customer did, in order, and the matrices that are drawn from it."""
 
-import math
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
@@ -10,11 +8,11 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from engagelib import errors
+from engagelib.cells import as_number, check_codes, check_offsets, steps_back, sum_cells, weights_of
 from engagelib.returning import match_returns
 from engagelib.segments import counting_order, gather, offsets_of
 from engagelib.times import DAY
 from engagelib.vocabulary import Vocabulary
-from engagelib.weights import EVENT_WEIGHTS
 
 if TYPE_CHECKING:
     from engagelib.events import EventLog
@@ -24,7 +22,7 @@ Seen = Literal["purchased", "any"]
 RowsBy = Literal["customer", "session", "order", "channel", "location"]
 
 _NUMBERS: Final = ("quantity", "value", "rating")
-_HEAVIEST: Final = 1e30  # sums of so many as any log holds stay finite in float32
+
 _CODES: Final = {"channel": "channel", "location": "location", "order": "order_id", "session": "session_id"}
 
 
@@ -143,7 +141,7 @@ class Histories:
     def block(self, start: int, stop: int) -> "Histories":
         """Return rows `start` to `stop - 1` over the same memory."""
         offsets = self.indptr[start : stop + 1]
-        _check_offsets(offsets[:-1], offsets[1:], self.n_events)
+        check_offsets(offsets[:-1], offsets[1:], self.n_events)
         first, last = int(self.indptr[start]), int(self.indptr[stop])
         return self._with_events(offsets - first, slice(first, last))
 
@@ -154,7 +152,7 @@ class Histories:
             return self.block(int(rows[0]), int(rows[0]) + 1)
         starts = np.where(rows >= 0, self.indptr[rows], 0)
         ends = np.where(rows >= 0, self.indptr[rows + 1], 0)
-        _check_offsets(starts, ends, self.n_events)
+        check_offsets(starts, ends, self.n_events)
         lengths = ends - starts
         return self._with_events(np.append(0, np.cumsum(lengths)), gather(starts, lengths))
 
@@ -257,12 +255,12 @@ class Histories:
         """
         self._check_drawing(half_life_days, half_life_steps, by)
         self._check_unaltered()
-        per_type = _weights_of(self.event_types, event_weights)
+        per_type = weights_of(self.event_types, event_weights)
         history = self.rows()
         rows = history if by == "customer" else self.codes[by].astype(np.int64)
         n_rows = self.n_histories if by == "customer" else len(self.tables[by])
         if by != "customer":
-            _check_codes(by, rows, -1, n_rows)
+            check_codes(by, rows, -1, n_rows)
         keep = (self.item_index >= 0) & (per_type > 0)[self.event_type] & (rows >= 0)
         if at is not None and self.time is not None:
             keep &= self.time <= at
@@ -279,10 +277,10 @@ class Histories:
             weight *= np.exp2((self.time[kept] - now) / (DAY * half_life_days))
         if half_life_steps is not None and np.isfinite(half_life_steps):
             assert self.time is not None  # checked above
-            weight *= np.exp2(-_steps_back(history[kept], self.time[kept]) / half_life_steps)
+            weight *= np.exp2(-steps_back(history[kept], self.time[kept]) / half_life_steps)
         if self.n_visit and by == "customer":
             weight *= self._emphasis(history[kept], kept, weight)
-        return _sum_cells(rows[kept], self.item_index[kept], weight, (n_rows, self.n_items))
+        return sum_cells(rows[kept], self.item_index[kept], weight, (n_rows, self.n_items))
 
     def _emphasis(self, history: np.ndarray, kept: np.ndarray, weight: np.ndarray) -> np.ndarray:
         """Raise the visit of each row to the weight of what came before it, where it weighs less.
@@ -312,7 +310,7 @@ class Histories:
         if at is not None and self.time is not None:
             keep &= self.time <= at
         kept = np.flatnonzero(keep)
-        met = _sum_cells(
+        met = sum_cells(
             self.rows()[kept], self.item_index[kept], np.ones(len(kept)), (self.n_histories, self.n_items)
         )
         met.data[:] = 1.0
@@ -414,90 +412,9 @@ class Histories:
 
     def _check_unaltered(self) -> None:
         """Refuse what points outside the tables: the arrays may be mapped from a file that was altered."""
-        _check_offsets(self.indptr[:-1], self.indptr[1:], self.n_events)
+        check_offsets(self.indptr[:-1], self.indptr[1:], self.n_events)
         if self.indptr[0] != 0 or self.indptr[-1] != self.n_events:
             found = f"leads from {self.indptr[0]} to {self.indptr[-1]}"
             raise errors.log.altered_histories("indptr", found, f"from 0 to {self.n_events}")
-        _check_codes("item_index", self.item_index, -1, self.n_items)
-        _check_codes("event_type", self.event_type, 0, len(self.event_types))
-
-
-def as_number(value: object) -> float:
-    """Read a setting as a number; what is none is NaN, which every comparison refuses."""
-    if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
-        with suppress(OverflowError):  # an integer beyond all floats
-            return float(value)
-    return math.nan
-
-
-def check_event_weights(event_weights: Mapping[str, float] | None) -> Mapping[str, float]:
-    """Return the weights that count, `EVENT_WEIGHTS` for None; refuse what is no mapping to weights."""
-    if event_weights is None:
-        return EVENT_WEIGHTS
-    if not isinstance(event_weights, Mapping):
-        expected = 'a mapping from event types to weights, such as {"view": 1.0}, or None'
-        raise errors.bad_argument("event_weights", event_weights, expected)
-    for name, weight in event_weights.items():
-        if not 0 <= as_number(weight) <= _HEAVIEST:
-            raise errors.bad_argument(
-                "event_weights",
-                dict(event_weights),
-                f"weights from 0 to {_HEAVIEST:g}; {name!r} has {weight!r}",
-            )
-    return event_weights
-
-
-def _check_offsets(starts: np.ndarray, ends: np.ndarray, n_events: int) -> None:
-    """Refuse rows that end before they start, or lie outside the events."""
-    broken = (starts < 0) | (ends < starts) | (ends > n_events)
-    if broken.any():
-        row = int(np.argmax(broken))
-        found = f"has a row from {starts[row]} to {ends[row]}"
-        raise errors.log.altered_histories("indptr", found, f"rows that follow each other up to {n_events}")
-
-
-def _check_codes(name: str, codes: np.ndarray, lowest: int, n: int) -> None:
-    """Refuse codes below `lowest`, or of `n` and above."""
-    if not codes.size:
-        return
-    low, high = int(codes.min()), int(codes.max())
-    if low < lowest or high >= n:
-        found = f"holds {low if low < lowest else high}"
-        raise errors.log.altered_histories(name, found, f"numbers from {lowest} to {n - 1}")
-
-
-def _steps_back(history: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """Count for each event the distinct later moments of its history; the events come by history and time."""
-    if not len(history):
-        return np.zeros(0)
-    moves = np.append(0, np.cumsum((history[1:] != history[:-1]) | (time[1:] != time[:-1])))
-    last_of_row = np.searchsorted(history, history, side="right") - 1
-    return np.asarray(moves[last_of_row] - moves)
-
-
-def _weights_of(event_types: tuple[str, ...], event_weights: Mapping[str, float] | None) -> np.ndarray:
-    weights = check_event_weights(event_weights)
-    return np.array([weights.get(name, 0.0) for name in event_types], np.float64)
-
-
-def _sum_cells(
-    rows: np.ndarray, columns: np.ndarray, values: np.ndarray, shape: tuple[int, int]
-) -> csr_array:
-    """Sum values that fall into one cell, in the order they come, in float64.
-
-    SciPy sums duplicates in an order that depends on its sort; here one row alone gives the same bits as
-    the row within a matrix.
-    """
-    order = counting_order(columns, shape[1])
-    if shape[0] > 1:
-        order = order[counting_order(rows[order], shape[0])]
-    rows, columns = rows[order], columns[order]
-    new = np.ones(len(order), bool)
-    new[1:] = (rows[1:] != rows[:-1]) | (columns[1:] != columns[:-1])
-    cell = np.cumsum(new) - 1
-    sums = np.bincount(cell, values[order]).astype(np.float32)
-    cells = csr_array((sums, columns[new], offsets_of(rows[new], shape[0])), shape=shape)
-    cells.has_canonical_format = True
-    if not sums.all():  # decayed below what float32 can tell from 0
-        cells.eliminate_zeros()
-    return cells
+        check_codes("item_index", self.item_index, -1, self.n_items)
+        check_codes("event_type", self.event_type, 0, len(self.event_types))

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from scoring_cases import listed, no_padding_faults, random_sparse, rows_of, same, sizes, sparse
 
 from engagelib.errors import ArgumentError
-from engagelib.scoring import Factors, _reference, dense_pairs, dense_topk
+from engagelib.scoring import Factors, _dense, dense_pairs, dense_topk
 
 TINY_SIZES = st.fixed_dictionaries(
     {
@@ -184,21 +184,21 @@ class OutOfBounds(np.ndarray):
 def test_one_query_never_reaches_blas(shop):
     queries, factors, _, _ = shop
     guarded = queries.view(OutOfBounds)
-    single = _reference._tile(guarded[:1], factors)
-    np.testing.assert_allclose(single, _reference._tile(queries[:2], factors)[:1], atol=1e-4)
+    single = _dense._tile(guarded[:1], factors)
+    np.testing.assert_allclose(single, _dense._tile(queries[:2], factors)[:1], atol=1e-4)
     with pytest.raises(AssertionError, match="BLAS was called"):
-        _reference._tile(guarded[:2], factors)
+        _dense._tile(guarded[:2], factors)
 
 
 def tiles_looked_at(queries, factors, k, **rest):
     looks = []
-    look = _reference._Search._look
+    look = _dense._Search._look
 
     def counted(self, active, start, stop, hidden, exact):
         looks.append((len(active), stop - start))
         look(self, active, start, stop, hidden, exact)
 
-    with patch.object(_reference._Search, "_look", counted), sizes(_TILE_ITEMS=32, _FEW_ROWS=0):
+    with patch.object(_dense._Search, "_look", counted), sizes(_TILE_ITEMS=32, _FEW_ROWS=0):
         dense_topk(queries, factors, k, **rest)
     return looks
 

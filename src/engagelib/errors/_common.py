@@ -26,6 +26,7 @@ def missing_extra(package: str, extra: str) -> MissingExtraError:
 
 
 def sentence(message: str, hint: str) -> str:
+    """Put the hint, where there is one, behind a message."""
     return f"{message} Hint: {hint}" if hint else message
 
 

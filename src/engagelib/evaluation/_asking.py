@@ -160,6 +160,7 @@ class Judged:
 
 
 def nothing_to_find(asked: Question, n_customers: int) -> errors.NotEnoughDataError:
+    """Word test customers of whom nothing is left to find."""
     found = [str(name) for name in asked.test.vocabularies["event_type"]]
     return errors.evaluation.nothing_to_find(n_customers, asked.events, found)
 
@@ -171,8 +172,10 @@ def checked_names(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def counted(n_customers: int) -> str:
+    """Spell a number of customers."""
     return f"{n_customers:,} {'customer' if n_customers == 1 else 'customers'}"
 
 
 def spell_settings(events: tuple[str, ...], exclude_seen: str, repeat: bool | None) -> str:
+    """Spell the settings that lists were asked with."""
     return f"events={events!r}, exclude_seen={exclude_seen!r}, repeat={repeat!r}"

@@ -3,7 +3,8 @@
 from typing import Literal
 
 from engagelib import errors
-from engagelib.histories import Histories, as_number
+from engagelib.cells import as_number
+from engagelib.histories import Histories
 
 HalfLife = float | Literal["auto"] | None
 

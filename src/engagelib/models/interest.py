@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from engagelib import errors
-from engagelib.histories import Histories, check_event_weights
+from engagelib.cells import check_event_weights
+from engagelib.histories import Histories
 
 
 def check_interest(histories: Histories, event_weights: Mapping[str, float] | None) -> None:

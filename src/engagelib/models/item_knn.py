@@ -7,7 +7,8 @@ import numpy as np
 from scipy.sparse import coo_array, csr_array, diags_array, eye_array
 
 from engagelib import errors
-from engagelib.histories import Histories, as_number
+from engagelib.cells import as_number
+from engagelib.histories import Histories
 from engagelib.models.base import LinearModel
 from engagelib.models.decay import HalfLife, check_half_life, resolve_half_life
 from engagelib.models.interest import check_interest

@@ -21,17 +21,11 @@ import numpy as np
 import numpy.typing as npt
 
 from engagelib import errors
+from engagelib.scoring import _checks as checks
 from engagelib.scoring import _operands as operands
 from engagelib.scoring import _reference as kernel
-from engagelib.scoring._operands import (
-    Factors,
-    FloatArray,
-    ItemWeights,
-    Ranking,
-    Sparse,
-    SparseRows,
-    TopK,
-)
+from engagelib.scoring._checks import FloatArray, Sparse, SparseRows
+from engagelib.scoring._operands import Factors, ItemWeights, Ranking, TopK
 
 __all__ = [
     "Factors",
@@ -90,9 +84,9 @@ def score_topk(
         If stored weights turn out to be damaged where they are read.
     """
     rows, weights = _sparse_operands(history, weights)
-    k = operands.whole_number(k, "k", 1)
-    excluded = operands.check_exclude(exclude, rows.shape[0], weights.shape[1])
-    mask = operands.check_available(available, weights.shape[1])
+    k = checks.whole_number(k, "k", 1)
+    excluded = checks.check_exclude(exclude, rows.shape[0], weights.shape[1])
+    mask = checks.check_available(available, weights.shape[1])
     return kernel.sparse_topk(rows, weights, k, excluded, mask)
 
 
@@ -117,7 +111,7 @@ def score_pairs(history: Sparse, weights: ItemWeights | Sparse, item_index: npt.
         As for `score_topk`, and for item indices outside the catalogue.
     """
     rows, weights = _sparse_operands(history, weights)
-    wanted = operands.check_item_index(item_index, rows.shape[0], weights.shape[1])
+    wanted = checks.check_item_index(item_index, rows.shape[0], weights.shape[1])
     return kernel.sparse_pairs(rows, weights, wanted)
 
 
@@ -161,9 +155,9 @@ def dense_topk(
         holds a number that is not finite in float32; the message names the first such position.
     """
     vectors, factors = _dense_operands(queries, factors)
-    k = operands.whole_number(k, "k", 1)
-    excluded = operands.check_exclude(exclude, len(vectors), factors.shape[0])
-    mask = operands.check_available(available, factors.shape[0])
+    k = checks.whole_number(k, "k", 1)
+    excluded = checks.check_exclude(exclude, len(vectors), factors.shape[0])
+    mask = checks.check_available(available, factors.shape[0])
     return kernel.dense_topk(vectors, factors, k, excluded, mask)
 
 
@@ -189,7 +183,7 @@ def dense_pairs(
         As for `dense_topk`, and for item indices outside the catalogue.
     """
     vectors, factors = _dense_operands(queries, factors)
-    wanted = operands.check_item_index(item_index, len(vectors), factors.shape[0])
+    wanted = checks.check_item_index(item_index, len(vectors), factors.shape[0])
     return kernel.dense_pairs(vectors, factors, wanted)
 
 
@@ -232,30 +226,30 @@ def ranking_topk(
     ArtifactError
         If a stored ranking turns out to be damaged where it is read.
     """
-    n_rows = operands.whole_number(n_rows, "n_rows", 0)
-    k = operands.whole_number(k, "k", 1)
+    n_rows = checks.whole_number(n_rows, "n_rows", 0)
+    k = checks.whole_number(k, "k", 1)
     checked = operands.checked_ranking(ranking, n_items)
-    excluded = operands.check_exclude(exclude, n_rows, checked.n_items)
-    mask = operands.check_available(available, checked.n_items)
+    excluded = checks.check_exclude(exclude, n_rows, checked.n_items)
+    mask = checks.check_available(available, checked.n_items)
     return kernel.ranking_topk(checked, n_rows, k, excluded, mask)
 
 
 def _sparse_operands(history: Sparse, weights: ItemWeights | Sparse) -> tuple[SparseRows, ItemWeights]:
     checked = weights if isinstance(weights, ItemWeights) else ItemWeights(weights)
-    rows = operands.sparse_rows(history, "history")
+    rows = checks.sparse_rows(history, "history")
     if rows.shape[1] != checked.shape[0]:
         expected = "as many columns in history as rows in weights"
         raise errors.scoring.shapes_differ("history", rows.shape, "weights", checked.shape, expected)
     # In the weights' own index type: SciPy would otherwise convert all the weights for each product.
     indices = rows.indices.astype(checked.indices.dtype, copy=False)
-    rows = SparseRows(rows.indptr, indices, operands.as_float32(rows.data), rows.shape)
-    operands.check_finite_entries(rows, "history")
+    rows = SparseRows(rows.indptr, indices, checks.as_float32(rows.data), rows.shape)
+    checks.check_finite_entries(rows, "history")
     return rows, checked
 
 
 def _dense_operands(queries: npt.ArrayLike, factors: Factors | npt.ArrayLike) -> tuple[FloatArray, Factors]:
     checked = factors if isinstance(factors, Factors) else Factors(factors)
-    vectors = operands.dense_rows(queries, "queries")
+    vectors = checks.dense_rows(queries, "queries")
     if vectors.shape[1] != checked.shape[1]:
         expected = "as many columns in one as in the other"
         raise errors.scoring.shapes_differ("queries", vectors.shape, "factors", checked.shape, expected)
