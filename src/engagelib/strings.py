@@ -1,6 +1,8 @@
 """Many strings as two arrays, which can be mapped from a file: the storage under ids and titles."""
 
+import unicodedata
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -178,6 +180,34 @@ def hash_bytes(text: bytes | memoryview) -> int:
     NumPy can repeat for many strings at once.
     """
     return int.from_bytes(b"\x01" + text, "big") % _PRIME
+
+
+def to_nfc(values: "pa.Array | pa.ChunkedArray") -> "pa.Array":
+    """Bring strings to Unicode's NFC, as one Arrow array of large_string; nulls stay.
+
+    Python's own tables do it, for the strings that are not ASCII alone: a lookup uses the same tables, and
+    Arrow's `utf8_normalize` left "e" and an accent apart up to version 22.
+
+    Raises
+    ------
+    pyarrow.ArrowInvalid
+        If a string is not UTF-8.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    values = values.cast(pa.large_string())
+    if isinstance(values, pa.ChunkedArray):
+        values = pa.concat_arrays(values.chunks) if values.num_chunks else pa.array([], pa.large_string())
+    others = pc.invert(pc.fill_null(pc.string_is_ascii(values), fill_value=True))
+    if not pc.any(others).as_py():
+        return values
+    try:
+        texts = values.filter(others).to_pylist()
+    except UnicodeDecodeError as error:
+        raise pa.ArrowInvalid(f"Invalid UTF8 sequence ({error.reason})") from error
+    normal = pa.array(list(map(partial(unicodedata.normalize, "NFC"), texts)), pa.large_string())
+    return pc.replace_with_mask(values, others, normal)
 
 
 def as_view(array: np.ndarray) -> memoryview:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 import numpy as np
 
 from engagelib.errors.log import large_ids, mixed_ids, unencodable
-from engagelib.strings import StringColumn, as_view, decoded, hash_bytes, is_text
+from engagelib.strings import StringColumn, as_view, decoded, hash_bytes, is_text, to_nfc
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -98,7 +98,7 @@ class Vocabulary:
             except pa.ArrowInvalid as error:
                 raise large_ids() from error
         values = pc.drop_null(pc.unique(values.cast(pa.large_string())))
-        normal = pc.unique(pc.utf8_normalize(values, form="NFC"))
+        normal = pc.unique(to_nfc(values))
         return cls(StringColumn.from_arrow(normal.take(pc.sort_indices(normal))))
 
     @classmethod
@@ -273,10 +273,9 @@ def _id_column(ids: Any) -> "np.ndarray | StringColumn | None":
 
 def _arrow_column(ids: Any) -> "np.ndarray | StringColumn | None":
     import pyarrow as pa
-    import pyarrow.compute as pc
 
     if is_text(ids.type):
-        return StringColumn.from_arrow(pc.utf8_normalize(ids.cast(pa.large_string()), form="NFC"))
+        return StringColumn.from_arrow(to_nfc(ids))
     if pa.types.is_integer(ids.type) and ids.type != pa.uint64():
         numbers: np.ndarray = ids.cast(pa.int64()).to_numpy(zero_copy_only=False)
         return numbers

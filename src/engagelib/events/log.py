@@ -23,7 +23,7 @@ from engagelib.events.refusals import (
     set_aside_duplicates,
 )
 from engagelib.events.reports import report_on
-from engagelib.strings import StringColumn
+from engagelib.strings import StringColumn, to_nfc
 from engagelib.tables import Table
 from engagelib.times import Moment, to_microseconds
 from engagelib.vocabulary import Vocabulary
@@ -417,6 +417,6 @@ def _rows_of(rejected: pa.Table, customer_id: int | str) -> np.ndarray:
     ids = rejected["customer_id"]
     if pa.types.is_null(ids.type) or (pa.types.is_integer(ids.type) and isinstance(customer_id, str)):
         return np.zeros(len(ids), bool)
-    ids = pc.utf8_normalize(ids.cast(pa.large_string()), form="NFC")
+    ids = to_nfc(ids)
     text = unicodedata.normalize("NFC", str(customer_id))
-    return np.asarray(pc.fill_null(pc.equal(ids, text), False).to_numpy())
+    return np.asarray(pc.fill_null(pc.equal(ids, text), False).to_numpy(zero_copy_only=False))

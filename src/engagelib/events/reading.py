@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from engagelib import errors
 from engagelib.events.opening import index_names
 from engagelib.events.refusals import Refused
-from engagelib.strings import decoded, is_text
+from engagelib.strings import decoded, is_text, to_nfc
 from engagelib.times import EARLIEST, LATEST, spell
 
 ID_COLUMNS: Final = ("customer_id", "item_id", "channel", "location", "order_id", "session_id")
@@ -155,7 +155,7 @@ def encode_ids(array: pa.ChunkedArray, column: str, refused: Refused) -> tuple[n
     indices = pa.chunked_array([chunk.indices.cast(pa.int32()) for chunk in chunks])
     codes = pc.fill_null(indices, -1).to_numpy()
     if is_text(kind):
-        dictionary = pc.utf8_normalize(dictionary.cast(pa.large_string()), form="NFC")
+        dictionary = to_nfc(dictionary)
     else:
         try:
             dictionary = dictionary.cast(pa.int64())
