@@ -114,7 +114,7 @@ def test_all_writes_parts_and_goes_on(model, tmp_path):
     assert table["item_id"].to_pylist() == expected
     (out / "part-00001.parquet").unlink()
     again = run(*command).stdout
-    assert again == f"10 rows for 5 customers in {out}: 1 parts written, 2 were there already\n"
+    assert again == f"10 rows for 5 customers in {out}: 1 part written, 2 were there already\n"
     assert pq.read_table(out).equals(table)
     message = refused(*command[:-1], "3", exit_code=1)
     assert message == (

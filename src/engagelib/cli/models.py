@@ -171,7 +171,7 @@ def _write_all(recommender: "Recommender", out: Path, how: dict[str, Any], argum
     before = f", {done.n_parts_found:,} were there already" if done.n_parts_found else ""
     click.echo(
         f"{done.n_rows:,} rows for {done.n_customers:,} customers in {out}: "
-        f"{done.n_parts_written:,} parts written{before}"
+        f"{done.n_parts_written:,} {'part' if done.n_parts_written == 1 else 'parts'} written{before}"
     )
 
 
