@@ -44,10 +44,11 @@ def test_a_wide_table_loses_the_end_of_its_widest_column():
     assert fitted(table, 200) == str(table)
 
 
-def test_reasons_name_three_items_with_their_parts_and_count_the_rest():
+def test_reasons_name_three_items_with_their_parts_and_sum_the_rest():
     reasons = (like("Lamp", 2.0), like(None, 1.5), Reason("other_items", None, None, 0.5), like("Desk", 0.4))
     assert because(reasons[:1], 4.0) == "from Lamp 50%"
-    assert because(reasons, 4.4) == "from Lamp 45%, i-1 34%, other items 11%, 1 more"
+    assert because(reasons[1:3], 2.0) == "from i-1 75%, other items 25%"
+    assert because(reasons, 4.4) == "from Lamp 45%, i-1 34%, Desk 9%, all else 11%"
 
 
 def test_long_titles_are_cut_only_as_far_as_they_must():

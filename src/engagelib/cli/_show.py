@@ -77,12 +77,18 @@ def suggestions(found: "Recommendations", *, explain: bool = False) -> str:
 
 
 def because(reasons: "Sequence[Reason]", score: float) -> str:
-    """Name the strongest reasons and the part of the score that each gives, with titles cut to fit."""
-    n_more = len(reasons) - _REASONS
+    """Name the strongest reasons and the part of the score that each gives, with titles cut to fit.
+
+    Items that are not named stand last, with all that is not shown.
+    """
+    ordered = sorted(reasons, key=lambda reason: reason.kind == "other_items")
+    rest = sum(reason.contribution for reason in ordered[_REASONS:])
     text = ""
     for limit in range(_TITLE_WIDTH, 11, -1):
-        parts = [_spelled(reason, score, limit) for reason in reasons[:_REASONS]]
-        text = "from " + ", ".join(parts + ([f"{n_more:,} more"] if n_more > 0 else []))
+        parts = [_spelled(reason, score, limit) for reason in ordered[:_REASONS]]
+        if ordered[_REASONS:] and score > 0:
+            parts.append(f"all else {rest / score:.0%}")
+        text = f"from {', '.join(parts)}"
         if len(text) <= _REASON_WIDTH:
             break
     return text
