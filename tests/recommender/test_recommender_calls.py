@@ -433,7 +433,7 @@ def test_summary_says_what_was_learned(blend, tmp_path):
     assert rows["newest event"].startswith("2024-07-")
     assert rows["version"] == "not saved"
     other = Recommender().fit(log_of(VISITS, time_kind="position"))
-    assert dict(other.summary().rows)["newest event"] == "position"
+    assert dict(other.summary().rows)["newest event"] == "no times: order by position"
     version = other.save(tmp_path / "shop")
     assert dict(other.summary().rows)["version"] == version
     assert "<td" in other.summary()._repr_html_()

@@ -10,7 +10,7 @@ import pytest
 
 import engagelib as eg
 from engagelib.recommender.listing import HEAD
-from engagelib.testing import random_log
+from engagelib.testing import log_of, random_log
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +125,21 @@ def test_refitting_while_serving_answers_from_one_fit_or_the_other():
         done.append(True)
         for future in asking:
             future.result()
+
+
+def test_the_summary_counts_events_that_say_nothing():
+    """Whoever forgets to rename "buy" sees it here: views alone would be learned from."""
+    visits = {n: [(n % 5, "view"), ((n + 1) % 5, "view"), (n % 5, "buy")] for n in range(20)}
+    rows = dict(eg.Recommender().fit(log_of(visits)).summary().rows)
+    assert rows["events without weight: buy"] == 20
+    renamed = log_of(visits, event_types={"buy": "purchase"})
+    assert not any("without weight" in str(what) for what, _ in eg.Recommender().fit(renamed).summary().rows)
+
+
+def test_a_message_repeats_no_megabyte(wide):
+    with pytest.raises(eg.errors.UnknownCustomerError) as caught:
+        wide.recommend("x" * 1_000_000, on_unknown="raise")
+    assert (
+        str(caught.value)
+        == f"customer '{'x' * 499}... (1,000,002 characters) is unknown to this model or log."
+    )

@@ -1,13 +1,16 @@
 """Wording that every room uses, and the helpers that spell it."""
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from engagelib.errors._classes import ArgumentError, MissingExtraError, NotFittedError
+
+_LONGEST: Final = 500  # characters of a value that a message repeats
 
 
 def bad_argument(name: str, given: object, expected: str, hint: str = "") -> ArgumentError:
     """Word an argument outside its range: `k=0: expected an integer of at least 1.` is one such text."""
-    return ArgumentError(sentence(f"{name}={given!r}: expected {expected}.", hint))
+    return ArgumentError(sentence(f"{name}={shown(given)}: expected {expected}.", hint))
 
 
 def wrong_kind(name: str, given: str, expected: str) -> ArgumentError:
@@ -25,6 +28,12 @@ def missing_extra(package: str, extra: str) -> MissingExtraError:
     return MissingExtraError(f"{package} is not installed. Hint: pip install 'engagelib[{extra}]'.")
 
 
+def shown(given: object) -> str:
+    """Write a value as Python does, cut where it would flood a log: an id may be a megabyte long."""
+    text = repr(given)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}... ({len(text):,} characters)"
+
+
 def sentence(message: str, hint: str) -> str:
     """Put the hint, where there is one, behind a message."""
     return f"{message} Hint: {hint}" if hint else message
@@ -32,6 +41,6 @@ def sentence(message: str, hint: str) -> str:
 
 def listed(names: Iterable[object], limit: int = 8) -> str:
     """Spell out the first names of a list, and how many there are beyond."""
-    shown: Sequence[object] = list(names)
-    text = ", ".join(str(name) for name in shown[:limit])
-    return f"{text} and {len(shown) - limit:,} more" if len(shown) > limit else text or "none"
+    every: Sequence[object] = list(names)
+    text = ", ".join(str(name) for name in every[:limit])
+    return f"{text} and {len(every) - limit:,} more" if len(every) > limit else text or "none"

@@ -8,7 +8,7 @@ from engagelib.errors._classes import (
     UnknownCustomerError,
     UnknownItemError,
 )
-from engagelib.errors._common import listed
+from engagelib.errors._common import listed, shown
 
 
 def nothing_to_learn(n_events: int) -> NotEnoughDataError:
@@ -45,18 +45,19 @@ def unknown_model(name: str, known: Iterable[str]) -> ArtifactError:
     """Word a saved model whose kind this version does not know."""
     return ArtifactError(
         f"the file holds a model named {name!r}: expected one of {listed(known)}. "
-        "Hint: it may come from a newer version of engagelib."
+        "Hint: import the module of a model of your own before loading; any other comes from a newer version "
+        "of engagelib."
     )
 
 
 def unknown_customer(customer_id: object, kind: str) -> UnknownCustomerError:
     """Word a customer id that is not there; `kind` is the type of those that are."""
-    return UnknownCustomerError(f"customer {customer_id!r} is unknown{_other_type(customer_id, kind)}.")
+    return UnknownCustomerError(f"customer {shown(customer_id)} is unknown{_other_type(customer_id, kind)}.")
 
 
 def unknown_item(item_id: object, kind: str) -> UnknownItemError:
     """Word an item id that is not there; `kind` is the type of those that are."""
-    return UnknownItemError(f"item {item_id!r} is unknown{_other_type(item_id, kind)}.")
+    return UnknownItemError(f"item {shown(item_id)} is unknown{_other_type(item_id, kind)}.")
 
 
 def _other_type(given: object, kind: str) -> str:

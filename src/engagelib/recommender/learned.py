@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 
 from engagelib import errors
+from engagelib.cells import check_event_weights
 from engagelib.histories import Histories
 from engagelib.models import Model, Popularity, restore_model
 from engagelib.recommender.choosing import choose_filler, choose_models
 from engagelib.recommender.listing import POPULAR
 from engagelib.strings import StringColumn
-from engagelib.tables import Table
+from engagelib.tables import Cell, Table
 from engagelib.times import spell
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class Learned:
     def summary(self, version: str | None) -> Table:
         """Say what was learned from what, and why these models."""
         histories = self.histories
-        newest: str = histories.time_kind
+        newest = f"no times: order by {histories.time_kind}"
         if histories.time_kind == "timestamp" and histories.newest is not None:
             newest = f"{spell(histories.newest)} UTC"
         return Table(
@@ -76,10 +77,20 @@ class Learned:
                 ("items", histories.n_items),
                 ("items for sale", int(self.for_sale.sum())),
                 ("events", histories.n_events),
+                *self._uncounted(),
                 ("newest event", newest),
                 ("version", version or "not saved"),
             ),
         )
+
+    def _uncounted(self) -> list[tuple[Cell, ...]]:
+        """Count the events on items that no weight makes count: a type by another name is easily missed."""
+        weights = check_event_weights(self.popularity.event_weights)
+        types = [name for name in self.histories.item_types if name != "return" and not weights.get(name)]
+        return [
+            (f"events without weight: {name}", int(np.count_nonzero(self.histories.of_type(name))))
+            for name in types
+        ]
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return every array by name, for the store; `facts` holds the rest."""

@@ -21,10 +21,12 @@ _LOW_BITS = (1 << 32) - 1
 
 
 def block_rows(width: int) -> int:
+    """Return how many rows of a width are answered at once."""
     return max(1, min(_BLOCK_ROWS, _BLOCK_CELLS // max(width, 1)))
 
 
 def blocks(stop: int, size: int, start: int = 0) -> Iterator[tuple[int, int]]:
+    """Cut a range into pieces of one size, the last one shorter."""
     for low in range(start, stop, size):
         yield low, min(low + size, stop)
 
@@ -45,6 +47,7 @@ def take_rows(rows: SparseRows, chosen: Positions) -> SparseRows:
 
 
 def padded(n_rows: int, k: int) -> TopK:
+    """Return lists without any item, to be written into."""
     return TopK(np.full((n_rows, k), -1, np.int32), np.full((n_rows, k), -np.inf, np.float32))
 
 
