@@ -7,9 +7,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engagelib import errors
-from engagelib.events.opening import index_names, open_table
-from engagelib.events.reading import encode_ids, ids_as_text
-from engagelib.events.refusals import Refused
+from engagelib.frames import Refused, encode_ids, ids_as_text, index_names, open_table
 from engagelib.strings import StringColumn, decoded
 from engagelib.vocabulary import Vocabulary
 
@@ -30,7 +28,7 @@ def read_items(source: Any, *, text_ids: bool = False) -> pa.Table:
     """
     table = open_table(source, "items", ids=("item_id",), texts=_TEXT)
     if text_ids:
-        table = ids_as_text(table)
+        table = ids_as_text(table, ("item_id",))
     if "item_id" not in table.column_names:
         in_index = "item_id" in index_names(table)
         raise errors.log.missing_column("item_id", table.column_names, renames=False, in_index=in_index)

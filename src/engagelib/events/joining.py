@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engagelib import errors
-from engagelib.events.reading import Reading, encode_ids
-from engagelib.events.refusals import BOT, Refused
+from engagelib.events.reading import Reading
+from engagelib.events.refusals import BOT
+from engagelib.frames import Refused, encode_ids
 from engagelib.vocabulary import Vocabulary
 
 if TYPE_CHECKING:

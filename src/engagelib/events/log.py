@@ -13,7 +13,6 @@ import pyarrow.compute as pc
 from engagelib import errors
 from engagelib.events.items import item_for_sale, item_texts, join_items, no_items, read_items
 from engagelib.events.joining import join_logs, stack
-from engagelib.events.opening import open_table
 from engagelib.events.reading import ID_COLUMNS, Reading, read_events
 from engagelib.events.refusals import (
     REPEATED,
@@ -23,6 +22,7 @@ from engagelib.events.refusals import (
     set_aside_duplicates,
 )
 from engagelib.events.reports import report_on
+from engagelib.frames import open_table
 from engagelib.strings import StringColumn, to_nfc
 from engagelib.tables import Table
 from engagelib.times import Moment, to_microseconds
