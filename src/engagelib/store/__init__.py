@@ -8,6 +8,7 @@ class, and nothing in it is ever unpickled.
 
 from engagelib.store._format import FORMAT, FORMAT_VERSION, Artifact
 from engagelib.store._reading import open_artifact, verify_artifact
+from engagelib.store._restoring import restore
 from engagelib.store._writing import check_target, publish
 
 __all__ = [
@@ -17,5 +18,6 @@ __all__ = [
     "check_target",
     "open_artifact",
     "publish",
+    "restore",
     "verify_artifact",
 ]

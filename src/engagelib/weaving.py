@@ -1,0 +1,49 @@
+"""Weaving: rows of several histories become rows of one, as where two ids turn out to be one customer."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from engagelib.histories import Histories
+
+
+def stack_rows(blocks: Sequence[Histories]) -> Histories:
+    """Put the rows of several blocks one below the other.
+
+    All blocks are over the customers, items and tables of the first and hold the same columns. Their event
+    types are those of the first, followed by others: the longest tuple becomes that of the whole.
+    """
+    if len(blocks) == 1:
+        return blocks[0]
+    first = blocks[0]
+    ends = np.cumsum([block.n_events for block in blocks])
+    offsets = [
+        block.indptr[1:] + shift for block, shift in zip(blocks, [0, *ends[:-1].tolist()], strict=True)
+    ]
+    return replace(
+        first,
+        event_types=max((block.event_types for block in blocks), key=len),
+        indptr=np.concatenate([[0], *offsets]).astype(np.int64),
+        item_index=np.concatenate([block.item_index for block in blocks]),
+        event_type=np.concatenate([block.event_type for block in blocks]),
+        time=None if first.time is None else np.concatenate([block.time for block in blocks]),
+        numbers={name: np.concatenate([block.numbers[name] for block in blocks]) for name in first.numbers},
+        codes={name: np.concatenate([block.codes[name] for block in blocks]) for name in first.codes},
+    )
+
+
+def join_rows(block: Histories) -> Histories:
+    """Make one row of all rows of a block, oldest event first; of one moment, the first row's come first."""
+    order: slice | np.ndarray = slice(None)
+    if block.time is not None and block.n_histories > 1:
+        order = np.argsort(block.time, kind="stable")
+    return replace(
+        block,
+        indptr=np.array([0, block.n_events], np.int64),
+        item_index=block.item_index[order],
+        event_type=block.event_type[order],
+        time=None if block.time is None else block.time[order],
+        numbers={name: values[order] for name, values in block.numbers.items()},
+        codes={name: values[order] for name, values in block.codes.items()},
+    )
