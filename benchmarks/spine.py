@@ -4,68 +4,23 @@
 data made by the library. CPU time comes first, since other work on the machine disturbs it least.
 """
 
-import argparse
-import json
 import os
-import platform
 import subprocess
 import sys
-import tempfile
-import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import psutil
 
-_TASKS: dict[str, Callable[[Path, int], dict[str, float]]] = {}
+from benchmarks._measuring import Task, Watch, per_call_us, run_tasks
+
+_TASKS: dict[str, Task] = {}
 
 
-def task(function: Callable[[Path, int], dict[str, float]]) -> Callable[[Path, int], dict[str, float]]:
+def task(function: Task) -> Task:
     """Register a measurement under its name."""
     _TASKS[function.__name__] = function
     return function
-
-
-class Watch:
-    """CPU and wall time of a block, and how far memory rose above what it was before."""
-
-    def __enter__(self) -> "Watch":
-        self._process = psutil.Process()
-        self._before = self._peak = self._process.memory_info().rss
-        self._running = True
-        self._sampler = threading.Thread(target=self._sample, daemon=True)
-        self._sampler.start()
-        self._cpu, self._wall = time.process_time(), time.perf_counter()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.cpu_s, self.wall_s = time.process_time() - self._cpu, time.perf_counter() - self._wall
-        self._running = False
-        self._sampler.join()
-        self.gib_above = (self._peak - self._before) / 2**30
-
-    def _sample(self) -> None:
-        while self._running:
-            self._peak = max(self._peak, self._process.memory_info().rss)
-            time.sleep(0.01)
-
-
-def per_call_us(call: Callable[[Any], object], arguments: list[Any]) -> dict[str, float]:
-    """Median and 99th percentile of a call's wall time in microseconds, and its mean CPU time."""
-    for argument in arguments[:50]:
-        call(argument)
-    walls = []
-    cpu = time.process_time()
-    for argument in arguments:
-        begin = time.perf_counter()
-        call(argument)
-        walls.append(time.perf_counter() - begin)
-    cpu = time.process_time() - cpu
-    median, p99 = np.percentile(walls, [50, 99]) * 1e6
-    return {"median_us": float(median), "p99_us": float(p99), "cpu_us": cpu / len(arguments) * 1e6}
 
 
 @task
@@ -216,45 +171,5 @@ def make_events(folder: Path, n_events: int) -> None:
     pq.write_table(events.select(columns), folder / "events.parquet")
 
 
-def versions() -> dict[str, str]:
-    """Say what was measured on what."""
-    from importlib.metadata import version
-
-    names = ("engagelib", "numpy", "scipy", "pyarrow")
-    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
-    return {
-        "python": platform.python_version(),
-        **{name: version(name) for name in names},
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, load {load}",
-    }
-
-
-def main() -> None:
-    """Run every measurement, or one of them in this process."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--events", type=int, default=10_000_000, help="rows of the log to read")
-    parser.add_argument("--json", type=Path, help="write the figures to this file too")
-    parser.add_argument("--task", choices=sorted(_TASKS), help=argparse.SUPPRESS)
-    parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    if options.task:
-        print(json.dumps(_TASKS[options.task](options.folder, options.events)))
-        return
-    figures: dict[str, Any] = {"versions": versions()}
-    print("  ".join(f"{name} {value}" for name, value in figures["versions"].items()))
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        make_events(folder, options.events)
-        for chosen, function in _TASKS.items():
-            command = [sys.executable, "-m", "benchmarks.spine", "--task", chosen, "--folder", name]
-            output = subprocess.check_output([*command, "--events", str(options.events)])
-            figures[chosen] = json.loads(output)
-            print(f"\n{chosen}: {(function.__doc__ or '').splitlines()[0]}")
-            for key, value in figures[chosen].items():
-                print(f"  {key:<20} {value:>14,.3f}")
-    if options.json:
-        options.json.write_text(json.dumps(figures, indent=1) + "\n")
-
-
 if __name__ == "__main__":
-    main()
+    run_tasks("benchmarks.spine", __doc__, _TASKS, make_events, 10_000_000)
