@@ -1,54 +1,51 @@
 """EventLog: what customers did, read, checked and normalised; what is refused is kept and reported."""
 
-import unicodedata
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, Literal, Self, TypedDict, Unpack
+from typing import Any, Literal, Self, Unpack
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from engagelib import errors
+from engagelib.events.customers import (
+    join_identities,
+    join_maps,
+    rows_of,
+    spell_log,
+    without_ids,
+)
 from engagelib.events.items import item_for_sale, item_texts, join_items, no_items, read_items
 from engagelib.events.joining import join_logs, stack
+from engagelib.events.options import (
+    ITEMLESS,
+    Duplicates,
+    OnBad,
+    ReadOptions,
+    check_map,
+    check_names,
+    check_options,
+)
 from engagelib.events.reading import ID_COLUMNS, Reading, read_events
 from engagelib.events.refusals import (
     REPEATED,
     number_histories,
     repeats,
-    set_aside_bots,
-    set_aside_duplicates,
 )
 from engagelib.events.reports import report_on
+from engagelib.events.settling import in_use, settle
 from engagelib.frames import open_table
-from engagelib.strings import StringColumn, to_nfc
+from engagelib.identity import Identity, IdentityMap
+from engagelib.strings import StringColumn
 from engagelib.tables import Table
 from engagelib.times import Moment, to_microseconds
 from engagelib.vocabulary import Vocabulary
 
-ITEMLESS: Final = frozenset({"complaint", "survey", "message_open", "message_click", "login"})
-"""Event types that need not name an item."""
+__all__ = ["Duplicates", "EventLog", "OnBad", "ReadOptions", "TimeKind"]
 
-OnBad = Literal["raise", "quarantine"]
-Duplicates = Literal["keep", "reject"]
 TimeKind = Literal["timestamp", "position", "set"]
-
-
-class ReadOptions(TypedDict, total=False):
-    """What `EventLog.read` and its like take beside the data; `EventLog` says what each does."""
-
-    items: Any
-    columns: Mapping[str, str] | None
-    event_types: Mapping[str, str] | None
-    unit: str | None
-    at: Moment | None
-    on_bad: OnBad
-    duplicates: Duplicates
-    max_events_per_customer: int
-    itemless: Collection[str]
-    text_ids: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +53,7 @@ class EventLog:
     """A checked log of events, one row each, in the order of the input.
 
     Read one with `EventLog.read`, `EventLog.from_frame` or `EventLog.from_records`; they take the same
-    options. A log is never changed: `append`, `forget` and `select` return another one.
+    options. A log is never changed: `append`, `link`, `forget` and `select` return another one.
 
     Columns of the input
     --------------------
@@ -82,6 +79,10 @@ class EventLog:
     items
         A table of item attributes: `item_id`, and any of `title`, `category`, `price`, `for_sale`
         (true where missing) and others.
+    identities
+        An `IdentityMap`: each row's customer is then the canonical id of its identity, which is the plain
+        `customer_id` or, where the map has a `column`, a pair of the namespace in that column and the
+        `customer_id`. All that follows is per customer: histories, bots, duplicates, `forget`.
     columns
         Names in the input for ours, as in `{"customer_id": "user"}`.
     event_types
@@ -116,7 +117,13 @@ class EventLog:
         Item attributes as they were given, one row an item; `item_texts` brings one into the order of
         `items`.
     rejected
-        The rows that were set aside, with their `row` in the input and a `reason`.
+        The rows that were set aside, with their `row` in the input and a `reason`; where the log was read
+        with `identities`, also the `identity` under which each came.
+    identities
+        The map that the customers were resolved with, which stays as it was then; None without one.
+    identities_read
+        The distinct identities under which rows came, an Arrow array; None without `identities`. Identities
+        of customers who are no longer in the log may be among them.
     """
 
     columns: dict[str, np.ndarray]
@@ -128,6 +135,8 @@ class EventLog:
     max_events_per_customer: int = 20_000
     ignored: tuple[str, ...] = ()
     n_relabelled: int = 0
+    identities: IdentityMap | None = None
+    identities_read: pa.Array | None = field(default=None, repr=False)
 
     @classmethod
     def read(cls, path: str | Path, **options: Unpack[ReadOptions]) -> Self:
@@ -158,6 +167,7 @@ class EventLog:
         source: Any,
         *,
         items: Any = None,
+        identities: IdentityMap | None = None,
         columns: Mapping[str, str] | None = None,
         event_types: Mapping[str, str] | None = None,
         unit: str | None = None,
@@ -168,17 +178,20 @@ class EventLog:
         itemless: Collection[str] = ITEMLESS,
         text_ids: bool = False,
     ) -> Self:
-        _check_options(unit, on_bad, duplicates, max_events_per_customer)
-        _check_names(columns, event_types, itemless)
+        check_options(unit, on_bad, duplicates, max_events_per_customer)
+        check_names(columns, event_types, itemless)
+        identities = check_map(identities, text_ids=text_ids)
         ids = {(columns or {}).get(name, name) for name in ID_COLUMNS}
+        texts = () if identities is None or identities.column is None else (identities.column,)
         reading = read_events(
-            open_table(source, ids=ids),
+            open_table(source, ids=ids, texts=texts),
             columns=columns,
             unit=unit,
             at=None if at is None else to_microseconds(at),
             event_types=event_types,
             itemless=itemless,
             text_ids=text_ids,
+            identities=identities,
         )
         if on_bad == "raise":
             reading.refused.raise_first()
@@ -187,6 +200,7 @@ class EventLog:
             item_table=no_items() if items is None else read_items(items, text_ids=text_ids),
             duplicates=duplicates,
             max_events_per_customer=int(max_events_per_customer),
+            identities=identities,
         )
 
     @classmethod
@@ -197,35 +211,21 @@ class EventLog:
         item_table: pa.Table,
         duplicates: Duplicates,
         max_events_per_customer: int,
+        identities: IdentityMap | None,
     ) -> Self:
-        """Set aside duplicates and bots, drop what is refused, and give the ids that remain their places."""
-        if duplicates == "reject":
-            set_aside_duplicates(reading.refused, reading.codes | reading.numbers)
-        set_aside_bots(reading.refused, reading.codes, max_events_per_customer)
-        keep = reading.refused.code == 0
-        columns, vocabularies = {}, {}
-        for name, codes in reading.codes.items():
-            kept, dictionary = codes[keep], reading.dictionaries[name]
-            used = np.zeros(len(dictionary) + 1, bool)
-            used[kept] = True
-            used = used[:-1]
-            in_use = dictionary.filter(pa.array(used))
-            listed = _with_table_items(in_use, item_table) if name == "item_id" else in_use
-            vocabularies[name] = Vocabulary.from_values(listed)
-            places = np.full(len(dictionary) + 1, -1, np.int32)
-            places[:-1][used] = vocabularies[name].indices(in_use)
-            columns[name] = places[kept]
-        columns |= {name: values[keep] for name, values in reading.numbers.items()}
+        settled = settle(reading, item_table, duplicates, max_events_per_customer)
         return cls(
-            columns=columns,
-            vocabularies=vocabularies,
+            columns=settled.columns,
+            vocabularies=settled.vocabularies,
             time_kind=reading.time_kind,
             item_table=item_table,
-            rejected=reading.refused.table(reading.table),
+            rejected=settled.rejected,
             duplicates=duplicates,
             max_events_per_customer=max_events_per_customer,
             ignored=reading.ignored,
-            n_relabelled=int((reading.relabelled & keep).sum()),
+            n_relabelled=settled.n_relabelled,
+            identities=identities,
+            identities_read=settled.identities_read,
         )
 
     def __len__(self) -> int:
@@ -301,6 +301,9 @@ class EventLog:
     def append(self, other: Any, **options: Unpack[ReadOptions]) -> Self:
         """Return this log followed by another, or by anything that `from_frame` or `read` takes.
 
+        What is yet to be read is read with this log's `identities`, unless `options` name others. Where both
+        logs have some, they are joined, those of this log first, and all customers resolved anew.
+
         Item attributes of `other` replace those of the same items. The limits of this log on events per
         customer and its treatment of duplicates hold for the whole, also for what is yet to be read unless
         `options` say otherwise. Rows that only the whole sets aside have no number in `rejected`.
@@ -310,43 +313,102 @@ class EventLog:
         SchemaError
             If ids differ in type, or the order of events is told in another way.
         ArgumentError
-            If there are options for a log that is read already.
+            If there are options for a log that is read already, or the maps of both logs look for the
+            namespaces in different columns.
         """
         if not isinstance(other, EventLog):
             options.setdefault("duplicates", self.duplicates)
             options.setdefault("max_events_per_customer", self.max_events_per_customer)
+            options.setdefault("identities", self.identities)
             other = type(self)._read(other, **options)
         elif options:
             expected = "no options beside an EventLog, which is read already"
             raise errors.bad_argument("append", sorted(options), expected)
         if self.time_kind != other.time_kind:
             raise errors.log.other_time_kind(other.time_kind, self.time_kind)
-        log = self._settle(
-            join_logs(self, other),
-            item_table=join_items(self.item_table, other.item_table),
+        return self._joined((self, other), join_maps(self.identities, other.identities))
+
+    def link(self, identities: IdentityMap) -> Self:
+        """Return the log with the customers of a map made one, as if it had been read with that map too.
+
+        Links of `self.identities` stay, and come first. Namespaces are taken into account where this log
+        was read without a map and has the column that `identities` names. Rows that are duplicates or of a
+        bot only now are set aside; they have no number in `rejected`.
+
+        Raises
+        ------
+        ArgumentError
+            If `identities` is no map, or looks for namespaces in another column than the log's own map.
+        SchemaError
+            If the log lacks the column with the namespaces or was linked without it, or a canonical id
+            differs in type from the customers here.
+        """
+        joined = check_map(identities, text_ids=False)
+        if joined is None:
+            raise errors.identity.not_a_map(identities)
+        log = self
+        if self.identities is not None:
+            if self.identities.column is None and joined.column is not None:
+                raise errors.identity.late_namespaces(joined.column)
+            joined = self.identities.merged_with(joined).settled()
+        elif joined.column is not None:
+            customers, codes, rejected = spell_log(self, joined.column)
+            log = replace(
+                self,
+                columns={**self.columns, "customer_id": codes},
+                vocabularies={**self.vocabularies, "customer_id": customers},
+                rejected=rejected,
+            )
+        return self._joined((log,), joined)
+
+    def _joined(self, logs: "Sequence[EventLog]", identities: IdentityMap | None) -> Self:
+        """Settle logs anew, one after the other, with this log's limits and one map for all of them."""
+        item_table = logs[0].item_table
+        for log in logs[1:]:
+            item_table = join_items(item_table, log.item_table)
+        joined = self._settle(
+            join_logs(logs, identities),
+            item_table=item_table,
             duplicates=self.duplicates,
             max_events_per_customer=self.max_events_per_customer,
+            identities=identities,
         )
         return replace(
-            log,
-            rejected=stack([self.rejected, other.rejected, log.rejected.drop_columns("row")]),
-            ignored=tuple(dict.fromkeys(self.ignored + other.ignored)),
-            n_relabelled=self.n_relabelled + other.n_relabelled,
+            joined,
+            rejected=stack([*(log.rejected for log in logs), joined.rejected.drop_columns("row")]),
+            ignored=tuple(dict.fromkeys(name for log in logs for name in log.ignored)),
+            n_relabelled=sum(log.n_relabelled for log in logs),
+            identities_read=join_identities(logs, identities),
         )
 
-    def forget(self, customer_id: int | str) -> Self:
-        """Return the log without any row of one customer, rejected rows included.
+    def forget(self, customer_id: Identity) -> Self:
+        """Return the log without any row of one customer, rejected rows included, nor any link to them.
+
+        Parameters
+        ----------
+        customer_id
+            Any identity of the customer, a plain id or a pair; all of them are forgotten.
 
         Raises
         ------
         UnknownCustomerError
-            If neither the log nor its rejected rows hold the customer.
+            If neither the log nor its rejected rows nor its identities hold the customer.
+        ArgumentError
+            If it is no identity.
         """
-        place = self.customers.find(customer_id)
-        theirs = _rows_of(self.rejected, customer_id)
-        if place < 0 and not theirs.any():
-            raise errors.answering.unknown_customer(customer_id, self.customers.kind)
+        linked = self.identities if self.identities is not None else IdentityMap()
+        members = linked.members(customer_id)
+        place = self.customers.find(linked.canonical(customer_id))
+        theirs = rows_of(self.rejected, members, as_text=linked.text_ids)
+        if place < 0 and not theirs.any() and len(members) == 1:
+            raise errors.answering.unknown_customer(members[0], self.customers.kind)
         log = self if place < 0 else self.select(self.columns["customer_id"] != place)
+        if self.identities is not None:
+            log = replace(
+                log,
+                identities=linked.without(customer_id).settled(),
+                identities_read=without_ids(log.identities_read, members),
+            )
         return replace(log, rejected=self.rejected.filter(pa.array(~theirs)))
 
     def select(self, keep: np.ndarray) -> Self:
@@ -358,11 +420,9 @@ class EventLog:
         columns = {name: values[keep] for name, values in self.columns.items()}
         vocabularies = dict(self.vocabularies)
         for name, vocabulary in self.vocabularies.items():
-            used = np.zeros(len(vocabulary) + 1, bool)
-            used[columns[name]] = True
+            used = in_use(columns[name], len(vocabulary))
             if name == "item_id":
                 used[vocabulary.indices(self.item_table["item_id"].combine_chunks())] = True
-            used = used[:-1]
             if not used.all():
                 places = np.append(np.cumsum(used) - 1, -1).astype(np.int32)
                 columns[name] = places[columns[name]]
@@ -374,49 +434,3 @@ class EventLog:
             rejected=self.rejected.schema.empty_table(),
             n_relabelled=0,
         )
-
-
-def _check_options(unit: object, on_bad: object, duplicates: object, most: object) -> None:
-    if unit not in (None, "s", "ms", "us", "ns"):
-        raise errors.bad_argument("unit", unit, 'one of "s", "ms", "us", "ns"')
-    if on_bad not in ("raise", "quarantine"):
-        raise errors.bad_argument("on_bad", on_bad, '"raise" or "quarantine"')
-    if duplicates not in ("keep", "reject"):
-        raise errors.bad_argument("duplicates", duplicates, '"keep" or "reject"')
-    if not isinstance(most, int | np.integer) or isinstance(most, bool) or most < 1:
-        raise errors.bad_argument("max_events_per_customer", most, "an integer of at least 1")
-
-
-def _check_names(columns: object, event_types: object, itemless: object) -> None:
-    for name, given, example in (
-        ("columns", columns, '{"customer_id": "user"}'),
-        ("event_types", event_types, '{"addtocart": "cart"}'),
-    ):
-        if given is None:
-            continue
-        if not isinstance(given, Mapping) or not all(
-            isinstance(text, str) and text for pair in given.items() for text in pair
-        ):
-            raise errors.bad_argument(name, given, f"a mapping of names to names, such as {example}")
-    if isinstance(itemless, str) or not isinstance(itemless, Collection):
-        raise errors.bad_argument("itemless", itemless, "a collection of event types")
-
-
-def _with_table_items(in_use: pa.Array, item_table: pa.Table) -> pa.Array:
-    if not len(item_table):
-        return in_use
-    listed = item_table["item_id"].combine_chunks()
-    if len(in_use) and in_use.type != listed.type:
-        given, expected = Vocabulary.from_values(listed).kind, Vocabulary.from_values(in_use).kind
-        raise errors.log.other_id_type("item_id", given, expected, "items")
-    return pa.concat_arrays([in_use.cast(listed.type), listed])
-
-
-def _rows_of(rejected: pa.Table, customer_id: int | str) -> np.ndarray:
-    """Find a customer's rows among those set aside; joined logs may hold integers there as text."""
-    ids = rejected["customer_id"]
-    if pa.types.is_null(ids.type) or (pa.types.is_integer(ids.type) and isinstance(customer_id, str)):
-        return np.zeros(len(ids), bool)
-    ids = to_nfc(ids)
-    text = unicodedata.normalize("NFC", str(customer_id))
-    return np.asarray(pc.fill_null(pc.equal(ids, text), False).to_numpy(zero_copy_only=False))

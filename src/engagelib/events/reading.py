@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from engagelib import errors
+from engagelib.events.customers import as_column, identify, resolve
 from engagelib.frames import (
     Refused,
     encode_ids,
@@ -21,6 +22,7 @@ from engagelib.frames import (
     read_positions,
     read_times,
 )
+from engagelib.identity import IdentityMap
 from engagelib.strings import decoded
 from engagelib.times import spell
 
@@ -49,6 +51,8 @@ class Reading:
     relabelled: np.ndarray
     refused: Refused
     ignored: tuple[str, ...]
+    identity: tuple[np.ndarray, pa.Array] | None = None
+    """The identity under which each row came, and the distinct ones, where a map resolved the customers."""
 
 
 def read_events(
@@ -60,10 +64,13 @@ def read_events(
     event_types: Mapping[str, str] | None,
     itemless: Collection[str],
     text_ids: bool,
+    identities: IdentityMap | None = None,
 ) -> Reading:
     """Check a table of events column by column; see `EventLog` for what is accepted."""
     if table.num_rows == 0:
         raise errors.log.no_rows("the log")
+    namespace = None if identities is None else identities.column
+    source = table
     table, ignored = _rename(table, columns or {})
     if text_ids:
         table = ids_as_text(table, ID_COLUMNS)
@@ -74,6 +81,10 @@ def read_events(
         if column in table.column_names:
             with naming(column):
                 codes[column], dictionaries[column] = encode_ids(table[column], column, refused)
+    identity = None
+    if identities is not None:
+        identity = _came_under(identities, codes, dictionaries, (table, source), refused)
+        codes["customer_id"], dictionaries["customer_id"] = resolve(*identity, identities)
     if "event_type" in table.column_names:
         with naming("event_type"):
             codes["event_type"], dictionaries["event_type"] = _encode_types(
@@ -107,7 +118,30 @@ def read_events(
             numbers["time"] = read_positions(table["position"], refused)
     if at is not None and time_kind == "timestamp":
         refused.add(numbers["time"] > at, "timestamp", f"after {spell(at)}, the `at` that was given")
-    return Reading(table, codes, dictionaries, numbers, time_kind, relabelled, refused, ignored)
+    ignored = tuple(name for name in ignored if name != namespace)
+    return Reading(table, codes, dictionaries, numbers, time_kind, relabelled, refused, ignored, identity)
+
+
+def _came_under(
+    identities: IdentityMap,
+    codes: Mapping[str, np.ndarray],
+    dictionaries: Mapping[str, pa.Array],
+    tables: tuple[pa.Table, pa.Table],
+    refused: Refused,
+) -> tuple[np.ndarray, pa.Array]:
+    """Return the identity of each row; namespaces stand in a column of ours, or else of the input."""
+    column = identities.column
+    namespaces = None
+    if column is not None and column in codes:
+        namespaces = as_column(codes[column], dictionaries[column])
+    elif column is not None:
+        table = next((table for table in tables if column in table.column_names), None)
+        if table is None:
+            raise errors.identity.missing_namespaces(column, tables[-1].column_names)
+        if table.column_names.count(column) > 1:
+            raise errors.log.repeated_column(column)
+        namespaces = table[column]
+    return identify(codes["customer_id"], dictionaries["customer_id"], identities, namespaces, refused)
 
 
 def _rename(table: pa.Table, columns: Mapping[str, str]) -> tuple[pa.Table, tuple[str, ...]]:

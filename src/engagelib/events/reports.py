@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from engagelib.events.customers import count_identities, merges_of
 from engagelib.events.refusals import number_histories
 from engagelib.returning import match_returns
 from engagelib.tables import Cell, Table
@@ -25,6 +26,7 @@ def report_on(log: "EventLog") -> Table:
         ("rows set aside", len(log.rejected), "see log.rejected" if len(log.rejected) else ""),
         *(("", count, reason) for reason, count in _reasons(log)),
         ("customers", log.n_customers, f"ids are {_IDS[log.customers.kind]}" if log.n_customers else ""),
+        *_identities(log),
         ("anonymous visits", n_histories - log.n_customers, "they feed the models and are no customers"),
         ("items", log.n_items, f"ids are {_IDS[log.items.kind]}; {with_events:,} with events"),
         ("time", None, _span(log)),
@@ -38,6 +40,22 @@ def report_on(log: "EventLog") -> Table:
     return Table(("what", "count", "remark"), tuple(rows), title="Event log")
 
 
+def _identities(log: "EventLog") -> list[tuple[Cell, ...]]:
+    """Say how many identities became how many customers."""
+    if log.identities is None:
+        return []
+    n_identities, n_several = count_identities(log)
+    remark = f"{n_several:,} {'customer' if n_several == 1 else 'customers'} came under more than one"
+    rows: list[tuple[Cell, ...]] = [("identities", n_identities, remark)]
+    if merges := merges_of(log).to_records():
+        named = [f"{merge['merged']!r} into {merge['kept']!r}" for merge in merges[:_FEW]]
+        rest = f" and {len(merges) - _FEW:,} more" if len(merges) > _FEW else ""
+        remark = f"{', '.join(named)}{rest}; see log.identities.merges"
+        rows.append(("customers merged", len(merges), remark))
+    return rows
+
+
+_FEW = 3
 _IDS = {"int": "integers", "str": "text"}
 
 
