@@ -18,7 +18,7 @@ def saved(tmp_path_factory):
 
 
 FAULTS = {
-    "an array is missing": (lambda a, m: a.pop("for_sale"), "'for_sale' is missing"),
+    "an array is missing": (lambda a, m: a.pop("attributes.for_sale"), "'for_sale' is missing"),
     "an array of a model is missing": (lambda a, m: a.pop("models.0.indices"), "'indices' is missing"),
     "a vocabulary is missing": (
         lambda a, m: [a.pop(name) for name in list(a) if name.startswith("histories.items.")],

@@ -8,13 +8,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engagelib.availability import Availability
     from engagelib.errors import EngageError
     from engagelib.evaluation import compare, evaluate
     from engagelib.events import EventLog
     from engagelib.histories import Histories
+    from engagelib.identity import IdentityMap
     from engagelib.loading import load
     from engagelib.models import ItemKNN, Model, Popularity
-    from engagelib.recommender import Recommendations, Recommender
+    from engagelib.recommender import Recommendations, Recommender, Rule
     from engagelib.splitting import split_by_position, split_by_session, split_by_time
     from engagelib.versions import show_versions
     from engagelib.vocabulary import Vocabulary
@@ -22,14 +24,17 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Availability",
     "EngageError",
     "EventLog",
     "Histories",
+    "IdentityMap",
     "ItemKNN",
     "Model",
     "Popularity",
     "Recommendations",
     "Recommender",
+    "Rule",
     "Vocabulary",
     "compare",
     "evaluate",
@@ -41,14 +46,17 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Availability": "availability",
     "EngageError": "errors",
     "EventLog": "events",
     "Histories": "histories",
+    "IdentityMap": "identity",
     "ItemKNN": "models",
     "Model": "models",
     "Popularity": "models",
     "Recommendations": "recommender",
     "Recommender": "recommender",
+    "Rule": "recommender",
     "Vocabulary": "vocabulary",
     "compare": "evaluation",
     "evaluate": "evaluation",
@@ -61,10 +69,13 @@ _HOMES = {
 
 _ROOMS = frozenset(
     {
+        "attributes",
+        "availability",
         "batch",
         "datasets",
         "errors",
         "evaluation",
+        "identity",
         "metrics",
         "models",
         "plots",

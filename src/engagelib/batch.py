@@ -21,6 +21,7 @@ import numpy as np
 
 from engagelib import __version__, errors
 from engagelib.recommender.request import check_count
+from engagelib.recommender.rules import check_rules
 from engagelib.times import to_datetime, to_microseconds
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def recommend_all(
     progress
         True shows a bar on stderr, None only where stderr is a terminal, False none.
     arguments
-        As for `Recommender.recommend_many`: `at`, `location`, `exclude`, `exclude_seen` and so on.
+        As for `Recommender.recommend_many`: `at`, `channel`, `location`, `rules`, `exclude` and so on.
 
     Raises
     ------
@@ -221,6 +222,12 @@ def _describe(recommender: "Recommender", part_size: int, arguments: dict[str, A
     bound.apply_defaults()
     settings = {name: _setting(name, value) for name, value in bound.arguments.items()}
     del settings["customer_ids"]
+    # What changes answers beside the version of the model: a resumed job must not mix two states.
+    rules = (*recommender.rules, *check_rules(bound.arguments["rules"] or ()))
+    settings["rules"] = [rule.to_record() for rule in rules]
+    available = recommender.availability
+    settings["availability"] = None if available is None else available.digest()
+    settings["changes_since_loading"] = recommender.n_changes_
     n_customers = len(recommender.customers_)
     return {
         "format": FORMAT,
@@ -241,6 +248,8 @@ def _collected(value: Any) -> Any:
 
 def _setting(name: str, value: Any) -> Any:
     """Spell a setting so that equal ones compare equal: a set of ids has no order, a moment many forms."""
+    if name == "rules":  # spelled out where all of them are known
+        return None
     if name == "at" and value is not None:
         return to_datetime(to_microseconds(value)).isoformat()
     if isinstance(value, np.generic):

@@ -158,7 +158,7 @@ def test_verify_reads_everything(model):
     version = eg.load(model).model_version_
     for line in (rf"version +{version}", r"kind +recommender", r"bytes +[\d,]+", r"state +ok"):
         assert re.search(line, shown), line
-    victim = next((model / "versions" / version).glob("for_sale.npy"))
+    victim = next((model / "versions" / version).glob("attributes.for_sale.npy"))
     data = bytearray(victim.read_bytes())
     data[-1] ^= 1
     victim.write_bytes(data)
@@ -180,7 +180,7 @@ def test_a_folder_that_is_no_model_is_refused(tmp_path):
 
 def test_a_model_whose_parts_are_not_this_versions_is_one_line(model):
     artifact = store.open_artifact(model)
-    arrays = {name: array for name, array in artifact.arrays.items() if name != "for_sale"}
+    arrays = {name: array for name, array in artifact.arrays.items() if name != "attributes.for_sale"}
     version = store.publish(model, artifact.kind, arrays, artifact.meta)
     assert refused("recommend", model, exit_code=1) == (
         f"{model} (version {version}, written by engagelib {eg.__version__}) can't be loaded by engagelib "

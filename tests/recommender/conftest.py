@@ -1,3 +1,4 @@
+import numpy as np
 import pytest
 
 from engagelib import Recommender
@@ -16,7 +17,17 @@ def shop_items():
 
 @pytest.fixture(scope="session")
 def log():
-    return random_log(items=shop_items())
+    """Half of the items are bought again and again, the others once by each customer."""
+    log = random_log(n_events=900, items=shop_items())
+    columns = log.columns
+    bought = columns["event_type"] == log.vocabularies["event_type"].find("purchase")
+    lasting = bought & (columns["customer_id"] >= 0) & (columns["item_id"] >= 15)
+    rows = np.flatnonzero(lasting)
+    pairs = columns["customer_id"][rows] * 100 + columns["item_id"][rows]
+    _, first = np.unique(pairs, return_index=True)
+    keep = ~lasting
+    keep[rows[first]] = True
+    return log.select(keep)
 
 
 @pytest.fixture(scope="session")

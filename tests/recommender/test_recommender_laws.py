@@ -5,6 +5,7 @@ import math
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import timedelta
+from functools import cache
 
 import numpy as np
 import pytest
@@ -12,6 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import engagelib as eg
+from engagelib.histories import Histories
+from engagelib.recommender.repeating import learn_repeats
+from engagelib.recommender.serving import Serving
 from engagelib.testing import random_log
 from engagelib.times import to_datetime
 
@@ -50,16 +54,29 @@ def met(log, customer, at, types=None):
 
 
 def ruled_out(log, call):
-    """What a call must not list, by the words of its arguments."""
+    """What a call must not list, by the words of its arguments and what the log says of repeats."""
     bought = met(log, call["customer_id"], call.get("at"), ("purchase", "return"))
     seen = call.get("exclude_seen", "purchased")
     out = {*call.get("exclude", ()), *call.get("basket", ())}
     if seen == "any":
         out |= (met(log, call["customer_id"], call.get("at")) - bought) | set(call.get("session", ()))
     repeat = call.get("repeat")
-    if (repeat is None and seen != "none") or repeat is False:
+    if repeat is False or (repeat is None and seen == "any"):
         out |= bought
+    if repeat is None and seen == "purchased":
+        out |= bought - bought_again(log)
     return out
+
+
+@cache
+def bought_again(log):
+    """The items that the log says are bought again."""
+    repeats = learn_repeats(Histories.from_log(log))
+    return set(log.items.ids(np.flatnonzero(repeats.returns).tolist()))
+
+
+def test_the_log_of_these_tests_knows_both_kinds_of_items(log):
+    assert 0 < len(bought_again(log)) < log.n_items
 
 
 def eligible(log, call):
@@ -153,7 +170,8 @@ def test_as_of_a_moment_later_events_were_never_there(recommender, day, customer
     at = to_datetime(1_704_067_200_000_000) + timedelta(days=day, seconds=30)
     past = eg.Recommender(recommender.models)
     before = recommender.histories_.until((at - to_datetime(0)) // timedelta(microseconds=1))
-    past._learned = replace(recommender._learned, histories=before)  # the same weights
+    learned = recommender._serving.learned
+    past._serving = Serving.over(replace(learned, histories=before), None, ())  # the same weights
     call = {"at": at, "session": session, "basket": basket, "explain": True}
     assert (
         recommender.recommend(customer, **call).to_records() == past.recommend(customer, **call).to_records()

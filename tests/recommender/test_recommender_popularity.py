@@ -55,9 +55,8 @@ def test_the_recipe_stays_as_it_was():
 
 def test_locations_come_back_with_a_saved_model():
     recommender = Recommender("popularity", popular_by=("location",)).fit(random_log())
-    back = type(recommender._learned).from_arrays(
-        recommender._learned.to_arrays(), recommender._learned.facts()
-    )
+    learned = recommender._serving.learned
+    back = type(learned).from_arrays(learned.to_arrays(), learned.facts())
     for code in (None, 0, 1, 2):
         mine, theirs = (some[0].for_location(code) for some in (recommender.models_, back.models))
         assert mine.scores_.tobytes() == theirs.scores_.tobytes()

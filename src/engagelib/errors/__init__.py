@@ -5,7 +5,19 @@ as in `errors.log`, one function for each refusal; it returns the exception and 
 tracebacks end where the fault was found.
 """
 
-from engagelib.errors import answering, batch, evaluation, log, metrics, scoring, store
+from engagelib.errors import (
+    answering,
+    availability,
+    batch,
+    evaluation,
+    identity,
+    live,
+    log,
+    metrics,
+    rules,
+    scoring,
+    store,
+)
 from engagelib.errors._classes import (
     ArgumentError,
     ArtifactError,
@@ -18,7 +30,7 @@ from engagelib.errors._classes import (
     UnknownCustomerError,
     UnknownItemError,
 )
-from engagelib.errors._common import bad_argument, missing_extra, not_fitted, wrong_kind
+from engagelib.errors._common import bad_argument, missing_extra, not_fitted, shown, wrong_kind
 
 __all__ = [
     "ArgumentError",
@@ -32,14 +44,19 @@ __all__ = [
     "UnknownCustomerError",
     "UnknownItemError",
     "answering",
+    "availability",
     "bad_argument",
     "batch",
     "evaluation",
+    "identity",
+    "live",
     "log",
     "metrics",
     "missing_extra",
     "not_fitted",
+    "rules",
     "scoring",
+    "shown",
     "store",
     "wrong_kind",
 ]

@@ -12,7 +12,8 @@ from engagelib.events import EventLog
 from engagelib.histories import Histories
 from engagelib.metrics import coverage, ranking_metrics
 from engagelib.recommender import Recommender
-from engagelib.recommender.request import ExcludeSeen, Request, check_count
+from engagelib.recommender.repeating import learn_repeats
+from engagelib.recommender.request import ExcludeSeen, SeenRule, check_count
 from engagelib.splitting import Split, check_not_fitted_on
 from engagelib.tables import Table
 from engagelib.times import to_datetime
@@ -101,10 +102,7 @@ def relevant_items(asked: Question, before: Histories) -> csr_array:
     wanted &= np.append(test.item_for_sale(), False)[item]
     customer, item = customer[wanted].astype(np.int64), item[wanted]
     # Only what a list may hold can be found: the very rule by which lists leave out what was met before.
-    rule = Request.check(
-        before, np.ones(before.n_items, bool), k=1, at=None, location=None, exclude=(), candidates=None,
-        exclude_seen=asked.exclude_seen, repeat=asked.repeat, fill=False, on_unknown="popular",
-    )  # fmt: skip
+    rule = SeenRule.check(asked.exclude_seen, asked.repeat, learn_repeats(before))
     met = rule.excluded(before.take(before.customers.indices(test.customers)))
     cells = np.unique(customer * shape[1] + item)
     if met is not None:

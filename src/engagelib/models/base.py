@@ -30,11 +30,13 @@ class Model(ABC):
 
     A subclass has a `name` and the `reason_kind` of what it finds, stores its arguments under their own
     names in `__init__`, learns in `fit` under names that end in `_`, and implements the abstract methods.
+    It is `counted` where fitting only counts, so cheaply that erasing a customer can afford to fit anew.
     `engagelib.testing.ModelContract` holds it to what the recommender relies on.
     """
 
     name: ClassVar[str]
     reason_kind: ClassVar[str] = "similar_item"
+    counted: ClassVar[bool] = False
 
     @abstractmethod
     def fit(self, histories: Histories) -> Self:

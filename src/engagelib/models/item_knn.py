@@ -54,6 +54,7 @@ class ItemKNN(LinearModel):
     """
 
     name: ClassVar[str] = "item_knn"
+    counted: ClassVar[bool] = True
 
     def __init__(
         self,

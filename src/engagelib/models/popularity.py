@@ -41,6 +41,7 @@ class Popularity(Model):
 
     name: ClassVar[str] = "popularity"
     reason_kind: ClassVar[str] = "popular"
+    counted: ClassVar[bool] = True
 
     def __init__(
         self,

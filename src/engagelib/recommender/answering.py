@@ -1,4 +1,4 @@
-"""Answering: what was learned and one request become lists, named items, reasons and audiences."""
+"""Answering: what is served and one request become lists, named items, reasons and audiences."""
 
 from collections.abc import Sequence
 from typing import Any, Final
@@ -10,10 +10,23 @@ from engagelib.histories import Histories
 from engagelib.models import Model
 from engagelib.recommender.explaining import explain_list
 from engagelib.recommender.learned import Learned
-from engagelib.recommender.listing import Lists, best_lists, fill_lists, listed_scales, model_scales
-from engagelib.recommender.recommendations import Reason, Recommendation
+from engagelib.recommender.listing import (
+    Lists,
+    best_lists,
+    fill_lists,
+    listed_scales,
+    model_scales,
+    named_lists,
+    pin_mask,
+    score_cells,
+    source_names,
+)
+from engagelib.recommender.recommendations import Member, Reason, Recommendation
 from engagelib.recommender.request import Request
+from engagelib.recommender.ruling import boosted_ranking, pinned_lists, put_on_top
+from engagelib.recommender.serving import Serving
 from engagelib.vocabulary import Id
+from engagelib.weaving import stack_rows
 
 BLOCK: Final = 256
 """Customers scored at once: enough to keep a product busy, few enough to stay in cache."""
@@ -23,22 +36,65 @@ _AUDIENCE_BLOCK: Final = 16_384
 """Customers asked about one item at once: there is one column to multiply with, so blocks can be large."""
 
 
-def rank_block(learned: Learned, block: Histories, seen: csr_array | None, request: Request) -> Lists:
-    """Rank for a block of histories: the models first, then popularity where the request lets it."""
-    limits: dict[str, Any] = {"exclude": seen, "available": request.allowed}
-    lists = best_lists(_models(learned, request), block, request.width, at=request.at, **limits)
-    wanted = request.fill or request.every_candidate
-    if not wanted or (lists.counts == request.width).all():
+def rank_block(serving: Serving, block: Histories, seen: csr_array | None, request: Request) -> Lists:
+    """Rank for a block of histories: what is pinned, then the models, then popularity where it may fill."""
+    models, rules, n_rows = _models(serving.learned, request), request.rules, block.n_histories
+    limits: dict[str, Any] = {"exclude": seen, "available": request.allowed, "rules": rules}
+    if rules is None or not rules.pins:
+        lists = best_lists(models, block, request.width, at=request.at, **limits)
+        return _filled(serving, lists, request, **limits)
+    most = [min(pin.most, int(pin_mask(pin, block.n_items).sum())) for pin in rules.pins]
+    width = min(request.width + sum(most), block.n_items)
+    cells = score_cells(
+        named_lists(models, block, width, at=request.at, **limits), n_items=block.n_items, rules=rules
+    )
+    pinned = []
+    for pin in rules.pins:
+        within = request.allowed & pin_mask(pin, block.n_items)
+        ranked = cells.among(within).best(n_rows, max(int(within.sum()), 1))
+        # What the shop wants on top is there whether it may fill a list or not.
+        ranked = _filled(serving, ranked, request, always=True, **{**limits, "available": within})
+        pinned.append(pinned_lists(ranked, pin, block.n_items))
+    lists = _filled(serving, cells.best(n_rows, width), request, **limits)
+    source = 2 * (len(models) + 1)
+    return put_on_top(lists, pinned, request.width, n_items=block.n_items, source=source)
+
+
+def _filled(
+    serving: Serving, lists: Lists, request: Request, *, always: bool = False, **limits: Any
+) -> Lists:
+    """Complete lists by popularity, where the request lets it."""
+    if not (request.fill or request.every_candidate or always):
         return lists
-    ranking = learned.popularity.ranking(request.location)
-    return fill_lists(lists, ranking, n_items=block.n_items, n_models=len(learned.models), **limits)
+    if (lists.counts == lists.item_index.shape[1]).all():
+        return lists
+    n_models = len(serving.learned.models)
+    n_items = serving.learned.histories.n_items
+    return fill_lists(lists, _ranking(serving, request), n_items=n_items, n_models=n_models, **limits)
+
+
+def _ranking(serving: Serving, request: Request) -> np.ndarray:
+    """Return the order in which items fill lists."""
+    popularity, location = serving.learned.popularity, request.location
+    if request.rules is None:
+        return popularity.ranking(location)
+    if request.rules is not serving.compiled:
+        return boosted_ranking(popularity, location, request.rules)
+    found = serving.rankings.get(location)
+    if found is None:
+        found = serving.rankings[location] = boosted_ranking(popularity, location, request.rules)
+    return found
 
 
 def name_items(
-    learned: Learned, lists: Lists, reasons: Sequence[tuple[Reason, ...]] | None
+    learned: Learned,
+    lists: Lists,
+    reasons: Sequence[tuple[Reason, ...]] | None,
+    *,
+    sources: tuple[str, ...] | None = None,
 ) -> tuple[Recommendation, ...]:
-    """Turn the first list into objects of built-in types."""
-    n, sources = int(lists.counts[0]), learned.sources
+    """Turn the first list into objects of built-in types; `sources` tells what its codes mean."""
+    n, sources = int(lists.counts[0]), sources or source_names(learned.models, ruled=True)
     index, scores, source = (part[0, :n].tolist() for part in (lists.item_index, lists.score, lists.source))
     return tuple(
         Recommendation(item_id, title, scores[place], place + 1, sources[source[place]], None, why)
@@ -53,25 +109,46 @@ def give_reasons(
 ) -> list[tuple[Reason, ...]]:
     """Say for each item of the first list what speaks for it."""
     models = _models(learned, request)
-    limits: dict[str, Any] = {"exclude": seen, "available": request.allowed}
+    limits: dict[str, Any] = {"exclude": seen, "available": request.allowed, "rules": request.rules}
     scales = listed_scales(models, history, lists, at=request.at, **limits)
 
     def named(index: Sequence[int]) -> list[tuple[Id, str | None]]:
         return _named(learned, index)
 
     listed = lists.item_index[0, : lists.counts[0]]
+    pinned = lists.source[0, : lists.counts[0]] == 2 * (len(models) + 1)
     return explain_list(
-        models, scales, history, listed, at=request.at, showable=learned.for_sale, named=named
+        models, scales, history, listed, at=request.at, showable=learned.for_sale, named=named, pinned=pinned
     )
 
 
-def score_customers(learned: Learned, item: int, request: Request) -> np.ndarray:
-    """Score one item for every customer, float32 of shape (n_customers,), 0 where the customer met it."""
-    histories, models = learned.histories, _models(learned, request)
-    score = np.zeros(histories.n_customers, np.float32)
+def find_audience(serving: Serving, item: int, request: Request, k: int) -> list[Member]:
+    """List the customers whom one item suits best, those that were observed since fitting among them."""
+    learned, live = serving.learned, serving.live
+    customers = learned.histories.block(0, learned.histories.n_customers)
+    score = score_customers(learned, customers, item, request)
+    entries = dict(live.entries)
+    stale = live.stale_rows(entries)
+    score[stale[stale < len(score)]] = 0.0
+    best = np.argsort(-score, kind="stable")[:k]
+    best = best[score[best] > 0]
+    found = list(zip(learned.histories.customers.ids(best.tolist()), score[best].tolist(), strict=True))
+    fresh = [(key, entry) for key, entry in entries.items() if entry.known and key not in live.aliases]
+    if fresh:
+        block = stack_rows([live.row_of(entry) for _, entry in fresh])
+        scores = score_customers(learned, block, item, request).tolist()
+        found += [(key, value) for (key, _), value in zip(fresh, scores, strict=True) if value > 0]
+        found.sort(key=lambda pair: (-pair[1], pair[0]))
+    return [Member(*member, rank) for rank, member in enumerate(found[:k], 1)]
+
+
+def score_customers(learned: Learned, histories: Histories, item: int, request: Request) -> np.ndarray:
+    """Score one item for every history, float32 of shape (n_histories,), 0 where the customer met it."""
+    models = _models(learned, request)
+    score = np.zeros(histories.n_histories, np.float32)
     for start in range(0, len(score), _AUDIENCE_BLOCK):
         block = histories.block(start, min(start + _AUDIENCE_BLOCK, len(score)))
-        seen = request.excluded(block)
+        seen = request.seen.excluded(block)
         scales = model_scales(models, block, at=request.at, exclude=seen, available=request.allowed)
         total = np.zeros(block.n_histories)
         for model, scale in zip(models, scales.T, strict=True):

@@ -15,6 +15,7 @@ Named = Callable[[Sequence[int]], list[tuple[Id, str | None]]]
 """Gives the ids and titles of items for their indices."""
 
 _FILLED = (Reason("popular", None, None, 0.0),)
+_PINNED = (Reason("pinned", None, None, 0.0),)
 
 _MOST_NAMED: Final = 10
 """Items of the history that are named for one item of a list."""
@@ -29,6 +30,7 @@ def explain_list(
     at: int | None,
     showable: np.ndarray,
     named: Named,
+    pinned: np.ndarray,
 ) -> list[tuple[Reason, ...]]:
     """Give the reasons for each item of one list.
 
@@ -48,11 +50,14 @@ def explain_list(
         what items beyond the strongest ten do.
     named
         Looks up ids and titles.
+    pinned
+        Whether a rule put the item on top, bool of shape (n,).
 
     Returns
     -------
     For each item its reasons, the largest contribution first, at most ten of them items; they sum to its
-    score, up to rounding. An item that only fills the list has the one reason "popular".
+    score, up to rounding. An item that only fills the list has the one reason "popular", one that is pinned
+    without a score the one reason "pinned".
     """
     kinds = list(dict.fromkeys(model.reason_kind for model in models))
     other, whole = history.n_items, history.n_items + 1  # in place of an item
@@ -86,7 +91,11 @@ def explain_list(
 
     reasons = list(map(reason, kind.tolist(), because.tolist(), total.tolist()))
     starts = np.searchsorted(listed, np.arange(len(item_index) + 1)).tolist()
-    return [tuple(reasons[start:stop]) or _FILLED for start, stop in pairwise(starts)]
+    unscored = [_PINNED if is_pinned else _FILLED for is_pinned in pinned.tolist()]
+    return [
+        tuple(reasons[start:stop]) or reason_of_its_own
+        for (start, stop), reason_of_its_own in zip(pairwise(starts), unscored, strict=True)
+    ]
 
 
 def _summed(

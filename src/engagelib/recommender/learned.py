@@ -1,19 +1,22 @@
 """Learned: what a recommender found out from a log, in one piece, to and from an artifact's arrays."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from engagelib import errors
+from engagelib.attributes import ItemAttributes
 from engagelib.cells import check_event_weights
 from engagelib.histories import Histories
+from engagelib.identity import IdentityMap
 from engagelib.models import Model, Popularity, restore_model
 from engagelib.recommender.choosing import choose_filler, choose_models
-from engagelib.recommender.listing import POPULAR
+from engagelib.recommender.pairing import Together, learn_together
+from engagelib.recommender.repeating import Repeats, learn_repeats
 from engagelib.strings import StringColumn
-from engagelib.tables import Cell, Table
+from engagelib.tables import Cell
 from engagelib.times import spell
 
 if TYPE_CHECKING:
@@ -32,16 +35,26 @@ class Learned:
         The fitted models, and in words why these.
     popularity
         What completes short lists.
-    titles, for_sale
-        Of each item its title, empty where it has none, and whether it may be shown at all.
+    attributes
+        What is known of each item: its title, whether it may be shown at all, and other columns.
+    repeats, together
+        Which items are bought again, and which in one basket.
+    identities
+        Which identities are one customer; None where the log did not say.
+    erasure_pending
+        By model the number of customers that were forgotten since it was fitted, of those models that
+        still carry a trace of them.
     """
 
     histories: Histories
     models: list[Model]
     choice: str
     popularity: Popularity
-    titles: StringColumn
-    for_sale: np.ndarray
+    attributes: ItemAttributes
+    repeats: Repeats
+    together: Together
+    identities: IdentityMap | None = None
+    erasure_pending: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def from_log(
@@ -52,36 +65,51 @@ class Learned:
         if not (histories.item_index >= 0).any():
             raise errors.answering.nothing_to_learn(len(log))
         fitted, choice = choose_models(models, histories, by_location=by_location)
-        popularity = choose_filler(fitted, histories, by_location=by_location)
-        return cls(histories, fitted, choice, popularity, log.item_texts("title"), log.item_for_sale())
+        return cls(
+            histories=histories,
+            models=fitted,
+            choice=choice,
+            popularity=choose_filler(fitted, histories, by_location=by_location),
+            attributes=ItemAttributes.from_table(log.item_table, log.items),
+            repeats=learn_repeats(histories),
+            together=learn_together(histories),
+            identities=log.identities,
+        )
 
     @property
-    def sources(self) -> tuple[str, ...]:
-        """What `source` can say: the models' names, then "popular"."""
-        return (*(model.name for model in self.models), POPULAR)
+    def titles(self) -> StringColumn:
+        """The title of each item, empty where it has none."""
+        return self.attributes.titles
 
-    def summary(self, version: str | None) -> Table:
-        """Say what was learned from what, and why these models."""
+    @property
+    def for_sale(self) -> np.ndarray:
+        """Whether each item may be shown at all, bool of shape (n_items,)."""
+        return self.attributes.for_sale
+
+    def summary(self) -> list[tuple[Cell, ...]]:
+        """Say what was learned from what, and why these models, in rows of (what, value)."""
         histories = self.histories
         newest = f"no times: order by {histories.time_kind}"
         if histories.time_kind == "timestamp" and histories.newest is not None:
             newest = f"{spell(histories.newest)} UTC"
-        return Table(
-            ("what", "value"),
-            (
-                ("models", ", ".join(map(repr, self.models))),
-                ("chosen", self.choice),
-                ("completed by", repr(self.popularity)),
-                ("customers", histories.n_customers),
-                ("anonymous visits", histories.n_histories - histories.n_customers),
-                ("items", histories.n_items),
-                ("items for sale", int(self.for_sale.sum())),
-                ("events", histories.n_events),
-                *self._uncounted(),
-                ("newest event", newest),
-                ("version", version or "not saved"),
-            ),
-        )
+        rows: list[tuple[Cell, ...]] = [
+            ("models", ", ".join(map(repr, self.models))),
+            ("chosen", self.choice),
+            ("completed by", repr(self.popularity)),
+            ("bought again", self.repeats.choice),
+            ("customers", histories.n_customers),
+            ("anonymous visits", histories.n_histories - histories.n_customers),
+            ("items", histories.n_items),
+            ("items for sale", int(self.for_sale.sum())),
+            ("events", histories.n_events),
+            *self._uncounted(),
+            ("newest event", newest),
+        ]
+        if self.identities is not None:
+            rows.append(("linked identities", len(self.identities)))
+        for name, count in self.erasure_pending.items():
+            rows.append((f"erasure pending: {name}", f"{count:,} customers, until it is fitted again"))
+        return rows
 
     def _uncounted(self) -> list[tuple[Cell, ...]]:
         """Count the events on items that no weight makes count: a type by another name is easily missed."""
@@ -94,10 +122,17 @@ class Learned:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return every array by name, for the store; `facts` holds the rest."""
-        parts: dict[str, Histories | Model | StringColumn]
-        parts = {"histories": self.histories, "titles": self.titles, "popularity": self.popularity}
+        parts: dict[str, Histories | Model | ItemAttributes | Repeats | Together | IdentityMap] = {
+            "histories": self.histories,
+            "attributes": self.attributes,
+            "popularity": self.popularity,
+            "repeats": self.repeats,
+            "together": self.together,
+        }
         parts |= {f"models.{place}": model for place, model in enumerate(self.models)}
-        arrays = {"for_sale": self.for_sale}
+        if self.identities is not None:
+            parts["identities"] = self.identities
+        arrays: dict[str, np.ndarray] = {}
         for name, part in parts.items():
             arrays |= {f"{name}.{inner}": values for inner, values in part.to_arrays().items()}
         return arrays
@@ -106,9 +141,14 @@ class Learned:
         """Return what is not an array, as built-in types."""
         return {
             "histories": self.histories.facts(),
+            "attributes": self.attributes.facts(),
             "popularity": self.popularity.params(),
+            "repeats": self.repeats.facts(),
+            "together": self.together.facts(),
             "models": [{"name": model.name, "params": model.params()} for model in self.models],
             "choice": self.choice,
+            "identities": None if self.identities is None else self.identities.facts(),
+            "erasure_pending": dict(self.erasure_pending),
         }
 
     @classmethod
@@ -118,6 +158,7 @@ class Learned:
         def under(prefix: str) -> dict[str, np.ndarray]:
             return {name[len(prefix) :]: part for name, part in arrays.items() if name.startswith(prefix)}
 
+        identities = facts["identities"]
         return cls(
             histories=Histories.from_arrays(under("histories."), facts["histories"]),
             models=[
@@ -126,6 +167,11 @@ class Learned:
             ],
             choice=facts["choice"],
             popularity=Popularity.from_arrays(under("popularity."), facts["popularity"]),
-            titles=StringColumn.from_arrays(under("titles.")),
-            for_sale=arrays["for_sale"],
+            attributes=ItemAttributes.from_arrays(under("attributes."), facts["attributes"]),
+            repeats=Repeats.from_arrays(under("repeats."), facts["repeats"]),
+            together=Together.from_arrays(under("together."), facts["together"]),
+            identities=None
+            if identities is None
+            else IdentityMap.from_arrays(under("identities."), identities),
+            erasure_pending=facts["erasure_pending"],
         )

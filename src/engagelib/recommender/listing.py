@@ -9,6 +9,7 @@ from scipy.sparse import csr_array
 
 from engagelib.histories import Histories
 from engagelib.models import Model
+from engagelib.recommender.rules import CompiledRules, Pin
 from engagelib.scoring import Ranking, TopK, ranking_topk
 from engagelib.segments import counting_order, gather, offsets_of
 
@@ -18,6 +19,12 @@ HEAD: Final = 100
 
 POPULAR: Final = "popular"
 """The `source` of items that fill a list."""
+
+BOOSTED: Final = "+rule"
+"""What stands behind the `source` of items whose score a rule changed."""
+
+PINNED: Final = "pinned"
+"""The `source` of items that a rule put on top."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +38,8 @@ class Lists:
     score
         float32, -inf where a list is short.
     source
-        int8 index of the model that contributed most, `n_models` for an item that fills, -1 where short.
+        int8 code, an index into `source_names`: the model that contributed most, `n_models` for an item that
+        fills, so many more than both for an item whose score a rule changed, -1 where short.
     """
 
     item_index: np.ndarray
@@ -52,6 +60,12 @@ class Lists:
         return np.asarray(np.count_nonzero(self.item_index >= 0, axis=1))
 
 
+def source_names(models: Sequence[Model], *, ruled: bool = False) -> tuple[str, ...]:
+    """Return what `source` can say: the models' names and "popular"; with rules, what these add."""
+    plain = (*(model.name for model in models), POPULAR)
+    return (*plain, *(name + BOOSTED for name in plain), PINNED) if ruled else plain
+
+
 def best_lists(
     models: Sequence[Model],
     block: Histories,
@@ -60,34 +74,95 @@ def best_lists(
     at: int | None = None,
     exclude: csr_array | None = None,
     available: np.ndarray | None = None,
+    rules: CompiledRules | None = None,
 ) -> Lists:
     """List the k best items of each row.
 
     One model lists by its own score. Of several, each names its best `HEAD` items, scaled by the best score
     among them; an item's score is the mean over the models, and counts 0 for a model that did not name it.
+    What rules boost is multiplied at the end; of the items of each boost, and of those without one, a model
+    names so many of its own, so that no boosted item is missed for standing too low without the boost.
+    """
+    found = named_lists(models, block, k, at=at, exclude=exclude, available=available, rules=rules)
+    return combine(found, k, n_items=block.n_items, rules=rules)
+
+
+def named_lists(
+    models: Sequence[Model],
+    block: Histories,
+    k: int,
+    *,
+    at: int | None,
+    exclude: csr_array | None,
+    available: np.ndarray | None,
+    rules: CompiledRules | None,
+) -> list[TopK]:
+    """Let each model name its best items of each row, k of a single model and `HEAD` of each of several.
+
+    With rules a model names so many of each group of equal boosts, and of the items of each pin; an item may
+    then be named twice, with the same score.
     """
     head = k if len(models) == 1 else HEAD
-    found = [model.score_topk(block, head, at=at, exclude=exclude, available=available) for model in models]
-    return combine(found, k, n_items=block.n_items)
+    masks = [available]
+    if rules is not None and (rules.groups or rules.pins):
+        within = [mask for _, mask in rules.groups] or [np.ones(block.n_items, bool)]
+        within += [pin_mask(pin, block.n_items) for pin in rules.pins]
+        masks = [mask if available is None else available & mask for mask in within]
+    found = []
+    for model in models:
+        parts = [
+            model.score_topk(block, head, at=at, exclude=exclude, available=mask)
+            for mask in masks
+            if mask is None or mask is masks[0] or mask.any()
+        ]
+        if len(parts) > 1:
+            item_index = np.concatenate([part.item_index for part in parts], axis=1)
+            parts = [TopK(item_index, np.concatenate([part.score for part in parts], axis=1))]
+        found.append(parts[0])
+    return found
 
 
-def combine(found: Sequence[TopK], k: int, *, n_items: int) -> Lists:
-    """Make one list for each row of those of several models; of one model, its own.
+def pin_mask(pin: Pin, n_items: int) -> np.ndarray:
+    """Return which items a pin names, bool of shape (n_items,)."""
+    if pin.mask is not None:
+        return pin.mask
+    mask = np.zeros(n_items, bool)
+    mask[pin.item_index] = True
+    return mask
 
-    In a blend only scores above 0 speak for an item.
-    """
-    if len(found) == 1:
+
+def combine(found: Sequence[TopK], k: int, *, n_items: int, rules: CompiledRules | None = None) -> Lists:
+    """Make one list for each row of those of several models; of one model, its own."""
+    if len(found) == 1 and (rules is None or not (rules.groups or rules.pins)):
         best = found[0]
         item_index, score = best.item_index[:, :k], best.score[:, :k]
         return Lists(item_index, score, np.where(item_index >= 0, np.int8(0), np.int8(-1)))
+    return score_cells(found, n_items=n_items, rules=rules).best(len(found[0]), k)
+
+
+def score_cells(found: Sequence[TopK], *, n_items: int, rules: CompiledRules | None = None) -> "Cells":
+    """Score all that the models named, as `best_lists` does.
+
+    In a blend only scores above 0 speak for an item.
+    """
     keys, parts, sources = [], [], []
     for place, best in enumerate(found):
-        row, rank = np.nonzero(best.score > 0)
-        keys.append(row * n_items + best.item_index[row, rank])
-        parts.append(best.score[row, rank] / best.score[row, 0].astype(np.float64) / len(found))
-        sources.append(np.full(len(row), place, np.int8))
-    shape = (len(found[0]), n_items)
-    return _add(np.concatenate(keys), np.concatenate(parts), np.concatenate(sources), shape, k)
+        row, rank = np.nonzero(best.item_index >= 0 if len(found) == 1 else best.score > 0)
+        key, first = np.unique(row * n_items + best.item_index[row, rank], return_index=True)
+        score = best.score[row, rank][first].astype(np.float64)
+        if len(found) > 1:
+            score = score / best.score.max(axis=1)[row[first]] / len(found)
+        keys.append(key)
+        parts.append(score)
+        sources.append(np.full(len(key), place, np.int8))
+    cells = _add(np.concatenate(keys), np.concatenate(parts), np.concatenate(sources), n_items)
+    if rules is None or rules.factor is None:
+        return cells
+    boost = rules.factor[cells.item]
+    # Below 0, as factors can score, more is nearer to 0.
+    score = np.where(cells.score > 0, cells.score * boost, cells.score / boost)
+    source = np.where(boost != 1, cells.source + np.int8(len(found) + 1), cells.source)
+    return Cells(cells.row, cells.item, score.astype(np.float32), source.astype(np.int8))
 
 
 def model_scales(
@@ -116,21 +191,30 @@ def listed_scales(
     at: int | None = None,
     exclude: csr_array | None = None,
     available: np.ndarray | None = None,
+    rules: CompiledRules | None = None,
 ) -> np.ndarray:
     """Return what each model's score of each listed item was multiplied by, to become its part of the list's.
 
     `history` and `lists` hold one row. float64 of shape (n_models, n_listed): 0 where the model did not
-    name the item among its best `HEAD`, or where the item only fills the list.
+    name the item among its best `HEAD`, or where the item only fills the list or is pinned without a score.
     """
     n_listed = int(lists.counts[0])
-    named = np.tile(lists.source[0, :n_listed] < len(models), (len(models), 1))
+    items, source = lists.item_index[0, :n_listed], lists.source[0, :n_listed]
+    n_plain = len(models) + 1
+    fills = (source % n_plain == len(models)) & (source < 2 * n_plain)
+    unscored = (source == 2 * n_plain) & (lists.score[0, :n_listed] == 0)
+    scored = ~(fills | unscored)
+    boost = np.ones(n_listed)
+    if rules is not None and rules.groups:
+        assert rules.factor is not None  # there are groups
+        boost = rules.factor[items].astype(np.float64)
+        boost = np.where(lists.score[0, :n_listed] > 0, boost, 1.0 / boost)
     if len(models) == 1:
-        return named.astype(np.float64)
-    found = [model.score_topk(history, HEAD, at=at, exclude=exclude, available=available) for model in models]
-    scales = _scales(np.array([[best.score[0, 0] for best in found]]))[0]
-    for place, best in enumerate(found):
-        named[place] &= np.isin(lists.item_index[0, :n_listed], best.item_index[0, best.score[0] > 0])
-    return np.where(named, scales[:, None], 0.0)
+        return np.asarray(scored * boost)[None, :]
+    found = named_lists(models, history, HEAD, at=at, exclude=exclude, available=available, rules=rules)
+    scales = _scales(np.array([[best.score[0].max() for best in found]]))[0]
+    named = np.stack([scored & np.isin(items, best.item_index[0, best.score[0] > 0]) for best in found])
+    return np.where(named, scales[:, None] * boost, 0.0)
 
 
 def similar_lists(
@@ -165,8 +249,12 @@ def fill_lists(
     n_models: int,
     exclude: csr_array | None = None,
     available: np.ndarray | None = None,
+    rules: CompiledRules | None = None,
 ) -> Lists:
-    """Complete short lists in the order of a ranking, with score 0 and source `n_models`."""
+    """Complete short lists in the order of a ranking, with score 0 and source `n_models`.
+
+    With boosts, the ranking has to be one that knows of them.
+    """
     k = lists.item_index.shape[1]
     counts = lists.counts
     short = np.flatnonzero(counts < k)
@@ -185,6 +273,9 @@ def fill_lists(
     item_index[to_row, to_place] = filling
     score[to_row, to_place] = 0.0
     source[to_row, to_place] = n_models
+    if rules is not None and rules.groups:
+        assert rules.factor is not None  # there are groups
+        source[to_row, to_place] += np.where(rules.factor[filling] != 1, n_models + 1, 0).astype(np.int8)
     return Lists(item_index, score, source)
 
 
@@ -210,20 +301,38 @@ def _taken(item_index: np.ndarray, rows: np.ndarray, exclude: csr_array | None, 
     )
 
 
-def _add(keys: np.ndarray, parts: np.ndarray, sources: np.ndarray, shape: tuple[int, int], k: int) -> Lists:
-    """Add the parts of each (row, item), and keep the k best of each row, ties to the lower index."""
+@dataclass(frozen=True)
+class Cells:
+    """Scores of (row, item), one cell each."""
+
+    row: np.ndarray
+    item: np.ndarray
+    score: np.ndarray
+    source: np.ndarray
+
+    def among(self, mask: np.ndarray) -> "Cells":
+        """Return the cells of the items of a mask."""
+        kept = mask[self.item]
+        return Cells(self.row[kept], self.item[kept], self.score[kept], self.source[kept])
+
+    def best(self, n_rows: int, k: int) -> Lists:
+        """Keep the k best of each row, ties to the lower index."""
+        order = np.lexsort((self.item, -self.score, self.row))
+        row, item = self.row[order], self.item[order]
+        place = np.arange(len(row)) - np.searchsorted(row, row)
+        best = place < k
+        lists = Lists.empty(n_rows, k)
+        lists.item_index[row[best], place[best]] = item[best]
+        lists.score[row[best], place[best]] = self.score[order][best]
+        lists.source[row[best], place[best]] = self.source[order][best]
+        return lists
+
+
+def _add(keys: np.ndarray, parts: np.ndarray, sources: np.ndarray, n_items: int) -> Cells:
+    """Add the parts of each cell; its source is the largest part, of equal parts the earlier model's."""
     cells, cell = np.unique(keys, return_inverse=True)
     total = np.bincount(cell, parts, minlength=len(cells)).astype(np.float32)
-    # The source of a cell is its largest part; of equal parts, the earlier model's.
     by_cell = np.lexsort((sources, -parts, cell))
     source = sources[by_cell[np.searchsorted(cell[by_cell], np.arange(len(cells)))]]
-    row, item = np.divmod(cells, max(shape[1], 1))
-    order = np.lexsort((item, -total, row))
-    row, item, total, source = row[order], item[order], total[order], source[order]
-    place = np.arange(len(row)) - np.searchsorted(row, row)
-    best = place < k
-    lists = Lists.empty(shape[0], k)
-    lists.item_index[row[best], place[best]] = item[best]
-    lists.score[row[best], place[best]] = total[best]
-    lists.source[row[best], place[best]] = source[best]
-    return lists
+    row, item = np.divmod(cells, max(n_items, 1))
+    return Cells(row, item, total, source)

@@ -1,12 +1,14 @@
 """What a recommender answers with: ranked lists of items or customers, in built-in types."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import numpy as np
 
 from engagelib import errors
+from engagelib.identity import Identity, spelled
 from engagelib.tables import Cell, html_table, text_table
 from engagelib.vocabulary import Id, Vocabulary
 
@@ -23,7 +25,7 @@ class Reason:
     kind
         "similar_item": an item of the history that speaks for this one, the ten strongest of them;
         "other_items": the other items of the history, and those not for sale, such as postage, together;
-        "popular": many others chose it.
+        "popular": many others chose it; "pinned": a rule put it on top.
     item_id, title
         The item of the history; None for the other kinds.
     contribution
@@ -49,7 +51,8 @@ class Recommendation:
     rank
         Place in the list, from 1.
     source
-        The model that contributed most, or "popular" for an item that fills the list.
+        The model that contributed most, or "popular" for an item that fills the list; with "+rule" behind
+        it where a rule changed the score; "pinned" where one put the item on top.
     probability
         Calibrated chance of a purchase, None where there is no calibration.
     reasons
@@ -125,16 +128,16 @@ class Recommendations(_Listed[Recommendation]):
         Why the list is shorter than asked for, None where it is not.
     ignored
         How many ids of each argument (`exclude`, `session`, ...) the model does not know.
-    like
-        The item that these are similar to; None where the list is for a customer.
+    heading
+        What the list is about, where it is not for a customer.
     """
 
     _entries: tuple[Recommendation, ...]
-    customer_id: Id | None = None
+    customer_id: Identity | None = None
     known: bool = False
     shortfall: str | None = None
     ignored: Mapping[str, int] = field(default_factory=dict)
-    like: Id | None = None
+    heading: str | None = None
 
     @property
     def item_ids(self) -> list[Id]:
@@ -153,9 +156,9 @@ class Recommendations(_Listed[Recommendation]):
         return f"{table}<p>{self.shortfall}</p>" if self.shortfall else table
 
     def _title(self) -> str:
-        if self.like is not None:
-            return f"Like item {self.like}"
-        who = "an anonymous visitor" if self.customer_id is None else f"customer {self.customer_id}"
+        if self.heading is not None:
+            return self.heading
+        who = "an anonymous visitor" if self.customer_id is None else f"customer {_shown(self.customer_id)}"
         return f"For {who}{'' if self.known or self.customer_id is None else ' (unknown)'}"
 
     def _shown(self) -> tuple[list[str], list[tuple[Cell, ...]]]:
@@ -275,6 +278,14 @@ class RecommendationTable:
     def __repr__(self) -> str:
         n_rows, k = self.item_index.shape
         return f"RecommendationTable({n_rows:,} customers, k={k})"
+
+
+def _shown(customer_id: Any) -> str:
+    """Write an id for people; whatever was asked for, it is no error to show it."""
+    if isinstance(customer_id, tuple):
+        with suppress(errors.ArgumentError):  # no pair
+            customer_id = spelled(customer_id)
+    return str(customer_id)
 
 
 _SHOWN = 3

@@ -2,36 +2,37 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 
-from engagelib import errors, store
+from engagelib import errors
 from engagelib.histories import Histories
-from engagelib.models import Model, Popularity
-from engagelib.recommender.answering import BLOCK, give_reasons, name_items, rank_block, score_customers
+from engagelib.identity import Identity, spelled
+from engagelib.recommender.answering import BLOCK, find_audience, give_reasons, name_items, rank_block
+from engagelib.recommender.foundation import Foundation, Rules
 from engagelib.recommender.learned import Learned
-from engagelib.recommender.listing import Lists, similar_lists
-from engagelib.recommender.recommendations import Audience, Member, Recommendations, RecommendationTable
+from engagelib.recommender.listing import Lists, source_names
+from engagelib.recommender.neighbours import alike, going_with, neighbour_sources, standing_in
+from engagelib.recommender.pages import Profile
+from engagelib.recommender.profiling import draw_profile
+from engagelib.recommender.recommendations import Audience, Recommendations, RecommendationTable
 from engagelib.recommender.request import (
     ExcludeSeen,
     OnUnknown,
     Request,
-    check_count,
     check_flag,
     id_list,
 )
-from engagelib.tables import Table
+from engagelib.recommender.serving import Serving
 from engagelib.times import Moment
 from engagelib.vocabulary import Id, Vocabulary
 
-if TYPE_CHECKING:
-    from engagelib.events import EventLog
 
-
-class Recommender:
+class Recommender(Foundation):
     """Ranks items for customers, from one log of events.
+
+    A customer is named by a plain id, or by a pair of a namespace and an id, such as `("web", "a81")`, in
+    every call.
 
     Parameters
     ----------
@@ -41,92 +42,36 @@ class Recommender:
         mean over all models ranks.
     popular_by
         `("location",)` ranks popular items by the location of a call; () is one ranking for the shop.
+    rules
+        `Rule`s for every call, or mappings that `Rule.to_record` made: boosts, pins and removals.
+    availability
+        What can be had; None lets every item for sale be shown.
 
     Attributes
     ----------
+    availability, rules
+        As above; both can be assigned while others are asking.
     customers_, items_
-        The ids that the recommender knows, as `Vocabulary`.
-    histories_, models_, popularity_, for_sale_
+        The ids that the recommender learned from, as `Vocabulary`.
+    histories_, models_, popularity_, repeats_, for_sale_, identities_
         What was learned.
     model_version_
         The version of the artifact that this recommender was loaded from or saved to last, else None.
     """
 
-    def __init__(
-        self,
-        models: "str | Model | Sequence[str | Model]" = "auto",
-        *,
-        popular_by: Sequence[Literal["location"]] = (),
-    ) -> None:
-        self.models = models
-        self.popular_by = popular_by
-
-    def fit(self, log: "EventLog") -> Self:
-        """Learn from a log; whatever was learned before is dropped.
-
-        Raises
-        ------
-        ArgumentError
-            If `models` or `popular_by` is not understood, or `log` is no `EventLog`.
-        NotEnoughDataError
-            If no event of the log names an item or counts as interest, or the log lacks what a model needs.
-        """
-        if isinstance(self.popular_by, str) or tuple(self.popular_by) not in {(), ("location",)}:
-            raise errors.bad_argument("popular_by", self.popular_by, '() or ("location",)')
-        if not hasattr(log, "history_index"):
-            raise errors.wrong_kind(
-                "log", type(log).__name__, "an EventLog, such as EventLog.from_frame(frame) makes"
-            )
-        self._learned = Learned.from_log(log, self.models, by_location=bool(self.popular_by))
-        self.model_version_: str | None = None
-        return self
-
-    @property
-    def histories_(self) -> Histories:
-        """What each customer did."""
-        return self._fitted().histories
-
-    @property
-    def models_(self) -> list[Model]:
-        """The fitted models."""
-        return self._fitted().models
-
-    @property
-    def popularity_(self) -> Popularity:
-        """What ranks for those without a history, and completes short lists."""
-        return self._fitted().popularity
-
-    @property
-    def for_sale_(self) -> np.ndarray:
-        """Whether each item may be shown at all, bool of shape (n_items,)."""
-        return self._fitted().for_sale
-
-    @property
-    def customers_(self) -> Vocabulary:
-        """The customers that the recommender knows; anonymous visits are none."""
-        return self._fitted().histories.customers
-
-    @property
-    def items_(self) -> Vocabulary:
-        """The items that the recommender knows."""
-        return self._fitted().histories.items
-
-    @property
-    def sources_(self) -> tuple[str, ...]:
-        """What `source` can say: the models' names, then "popular"."""
-        return self._fitted().sources
-
     def recommend(
         self,
-        customer_id: Id | None = None,
+        customer_id: Identity | None = None,
         *,
         k: int = 10,
         at: Moment | None = None,
+        channel: Id | None = None,
         location: Id | None = None,
         session: Iterable[Id] | None = (),
         basket: Iterable[Id] | None = (),
         exclude: Iterable[Id] | None = (),
         candidates: Iterable[Id] | None = None,
+        rules: Rules | None = (),
         exclude_seen: ExcludeSeen = "purchased",
         repeat: bool | None = None,
         fill: bool = True,
@@ -142,10 +87,12 @@ class Recommender:
         k
             Length of the list, at least 1.
         at
-            The moment to answer for: later events of the history are not read. None is the newest event
-            known.
-        location
-            Whose popular items complete the list, where `popular_by` names locations.
+            The moment to answer for: later events of the history are not read, and what can be had is looked
+            up. None is the newest event known; where availability has windows of time it must be given.
+        channel, location
+            Where the customer is: what can be had there is listed, and where `popular_by` names locations
+            the popular items of the place complete the list. Nothing else depends on them. None is
+            anywhere: only what can be had in every channel, or at every location, is listed.
         session, basket
             Items looked at and items in the basket, oldest first: the newest events of the history. Items
             in the basket are not listed. They count as views and carts (where a model gives these no
@@ -154,11 +101,15 @@ class Recommender:
             Items never to list.
         candidates
             The only items to list, every eligible one of them, up to k: those without a score come last.
+        rules
+            `Rule`s of this call, on top of those of the recommender.
         exclude_seen
-            "purchased" leaves out what the customer bought, returned or not; "any" also what was looked
-            at; "none" nothing. In a log with a single event type that type counts as purchased.
+            "purchased" leaves out what the customer bought, returned or not, unless it is an item that is
+            bought again; "any" all of that and what was looked at; "none" nothing. In a log with a single
+            event type that type counts as purchased.
         repeat
-            Whether purchased items may be listed: True, False, or None to do as `exclude_seen` says.
+            Whether purchased items may be listed: True, False, or None to let the log decide, item by item,
+            as far as `exclude_seen` asks at all.
         fill
             Complete a short list by popularity, with score 0 and source "popular".
         explain
@@ -168,52 +119,43 @@ class Recommender:
 
         Returns
         -------
-        At most k items by falling score, ties in the order of item ids. Unknown ids in `session`, `basket`,
-        `exclude` and `candidates` are ignored and counted.
+        At most k items by falling score, ties in the order of item ids; pinned items come before them.
+        Unknown ids in `session`, `basket`, `exclude` and `candidates`, and an unknown channel or location,
+        are ignored and counted.
 
         Raises
         ------
         NotFittedError, ArgumentError
-            Before `fit`; for arguments outside their range.
+            Before `fit`; for arguments outside their range; without `at` where availability has windows.
         NotEnoughDataError
-            If `at` is given and the log has no timestamps.
+            If `at` is given, the log has no timestamps and availability no windows.
         UnknownCustomerError
             With `on_unknown="raise"`.
         """
-        learned = self._fitted()
+        serving = self._fitted()
         request = Request.check(
-            learned.histories, learned.for_sale, k=k, at=at, location=location, session=session,
-            basket=basket, exclude=exclude, candidates=candidates, exclude_seen=exclude_seen, repeat=repeat,
+            serving, k=k, at=at, channel=channel, location=location, session=session, basket=basket,
+            exclude=exclude, candidates=candidates, rules=rules, exclude_seen=exclude_seen, repeat=repeat,
             fill=fill, on_unknown=on_unknown,
         )  # fmt: skip
-        row = -1 if customer_id is None else learned.histories.customers.find(customer_id)
-        if row < 0 and customer_id is not None and on_unknown == "raise":
-            raise errors.answering.unknown_customer(customer_id, learned.histories.customers.kind)
-        history = learned.histories.take(np.array([row]))
-        seen = request.excluded(history)
-        if request.at is not None:
-            history = history.until(request.at)
-        history = history.followed_by(request.session, "view", request.at)
-        history = history.followed_by(request.basket, "cart", request.at)
-        lists = rank_block(learned, history, seen, request)
-        explain = check_flag(explain, "explain")
-        reasons = give_reasons(learned, history, seen, request, lists) if explain else None
-        entries = name_items(learned, lists, reasons)
-        shortfall = None
-        if len(entries) < request.k:
-            n_excluded = 0 if seen is None else int(request.allowed[seen.indices].sum())
-            shortfall = request.shortfall(len(entries), n_excluded, len(learned.for_sale))
-        return Recommendations(entries, customer_id, row >= 0, shortfall, request.ignored)
+        known, history = False, serving.learned.histories.take(_NOBODY)
+        if customer_id is not None:
+            known, history = serving.live.find(customer_id)
+            if not known and on_unknown == "raise":
+                raise errors.answering.unknown_customer(customer_id, self.customers_.kind)
+        return _listed(serving, request, history, customer_id, known, explain=check_flag(explain, "explain"))
 
     def recommend_many(
         self,
-        customer_ids: "Sequence[Id] | np.ndarray | Vocabulary | None" = None,
+        customer_ids: "Sequence[Identity] | np.ndarray | Vocabulary | None" = None,
         *,
         k: int = 10,
         at: Moment | None = None,
+        channel: Id | None = None,
         location: Id | None = None,
         exclude: Iterable[Id] | None = (),
         candidates: Iterable[Id] | None = None,
+        rules: Rules | None = (),
         exclude_seen: ExcludeSeen = "purchased",
         repeat: bool | None = None,
         fill: bool = True,
@@ -228,53 +170,67 @@ class Recommender:
             shown what is popular. The other parameters are those of `recommend`. The arrays are `k` columns
             wide, or as many as there are items where these are fewer.
         """
-        learned = self._fitted()
+        serving = self._fitted()
+        learned, live = serving.learned, serving.live
         request = Request.check(
-            learned.histories, learned.for_sale, k=k, at=at, location=location, exclude=exclude,
-            candidates=candidates, exclude_seen=exclude_seen, repeat=repeat, fill=fill, on_unknown=on_unknown,
+            serving, k=k, at=at, channel=channel, location=location, exclude=exclude, candidates=candidates,
+            rules=rules, exclude_seen=exclude_seen, repeat=repeat, fill=fill, on_unknown=on_unknown,
         )  # fmt: skip
-        customers = learned.histories.customers
-        ids = customers if customer_ids is None else customer_ids
-        if not isinstance(ids, Vocabulary):
-            ids = id_list(ids, "customer_ids")
-        rows = np.arange(len(ids)) if customer_ids is None else customers.indices(ids)
-        if on_unknown == "raise" and (rows < 0).any():
-            raise errors.answering.unknown_customer(list(ids)[int(np.argmax(rows < 0))], customers.kind)
+        ids, keys, rows = _whom(serving, customer_ids)
         lists = Lists.empty(len(rows), request.width)
         for start in range(0, len(rows), BLOCK):
             part = slice(start, start + BLOCK)
-            block = learned.histories.take(rows[part])
-            found = rank_block(learned, block, request.excluded(block), request)
+            block, known = live.take(None if keys is None else keys[part], rows[part])
+            if on_unknown == "raise" and not known.all():
+                raise errors.answering.unknown_customer(
+                    ids[start + int(np.argmin(known))], learned.histories.customers.kind
+                )
+            found = rank_block(serving, block, request.seen.excluded(block), request)
             lists.item_index[part], lists.score[part] = found.item_index, found.score
             lists.source[part] = found.source
         arrays = (lists.item_index, lists.score, lists.source)
-        return RecommendationTable(ids, *arrays, learned.sources, learned.histories.items, request.ignored)
+        sources = source_names(learned.models, ruled=request.rules is not None)
+        return RecommendationTable(ids, *arrays, sources, learned.histories.items, request.ignored)
 
     def rank(
         self,
-        customer_id: Id | None,
+        customer_id: Identity | None,
         items: Iterable[Id],
         *,
         at: Moment | None = None,
+        channel: Id | None = None,
+        location: Id | None = None,
         session: Iterable[Id] | None = (),
         basket: Iterable[Id] | None = (),
+        rules: Rules | None = (),
         explain: bool = False,
     ) -> Recommendations:
-        """Put given items in order for one customer: all that are for sale come back, unscored ones last.
+        """Put given items in order for one customer: all that can be had come back, unscored ones last.
 
         Each comes back once; seen items stay in, items in the basket do not. The parameters are those of
         `recommend`.
         """
         items = list(dict.fromkeys(id_list(items, "items")))
         found = self.recommend(
-            customer_id, k=max(len(items), 1), at=at, session=session, basket=basket,
-            candidates=items, exclude_seen="none", explain=explain,
+            customer_id, k=max(len(items), 1), at=at, channel=channel, location=location, session=session,
+            basket=basket, rules=rules, candidates=items, exclude_seen="none", explain=explain,
         )  # fmt: skip
         ignored = {{"candidates": "items"}.get(name, name): count for name, count in found.ignored.items()}
         return replace(found, ignored=ignored, shortfall=found.shortfall if items else None)
 
-    def similar(self, item_id: Id, k: int = 10) -> Recommendations:
-        """List the items most like one item, of those for sale; fewer where fewer are alike.
+    def similar(
+        self,
+        item_id: Id,
+        k: int = 10,
+        *,
+        at: Moment | None = None,
+        channel: Id | None = None,
+        location: Id | None = None,
+        rules: Rules | None = (),
+    ) -> Recommendations:
+        """List the items most like one item, of those that can be had; fewer where fewer are alike.
+
+        Of the rules, removals alone count here. The parameters are those of `recommend`.
 
         Raises
         ------
@@ -283,17 +239,78 @@ class Recommender:
         NotEnoughDataError
             If no model knows which items are alike.
         """
-        learned = self._fitted()
-        k = check_count(k, "k")
-        item, n_items = _item(learned, item_id), learned.histories.n_items
-        lists = similar_lists(learned.models, item, k, n_items=n_items, available=learned.for_sale)
-        if lists is None:
-            raise errors.answering.no_likeness([model.name for model in learned.models])
-        entries = name_items(learned, lists, None)
-        shortfall = None
-        if len(entries) < k:
-            shortfall = f"{len(entries):,} of {k:,} items asked for: no other item is like it."
-        return Recommendations(entries, shortfall=shortfall, like=item_id)
+        serving = self._fitted()
+        item = _item(serving.learned, item_id)
+        request = Request.check(serving, k=k, at=at, channel=channel, location=location, rules=rules)
+        lists = alike(serving.learned, item, request.k, request.allowed)
+        return _about(serving, request, lists, f"Like item {item_id}", "no other item is like it")
+
+    def substitutes(
+        self,
+        item_id: Id,
+        k: int = 10,
+        *,
+        at: Moment | None = None,
+        channel: Id | None = None,
+        location: Id | None = None,
+        rules: Rules | None = (),
+    ) -> Recommendations:
+        """List what can stand in for an item that can't be had, of those that can.
+
+        First items that the models find alike, of the same category where the item table has one, closer in
+        price first and seldom in one basket with it; then, with score 0, the most popular others of the
+        category and alike items of other ones. Of the rules, removals alone count here. The parameters are
+        those of `recommend`.
+
+        Raises
+        ------
+        UnknownItemError
+            If the item is unknown.
+        NotEnoughDataError
+            If no model knows which items are alike, and the item has no category.
+        """
+        serving = self._fitted()
+        item = _item(serving.learned, item_id)
+        request = Request.check(serving, k=k, at=at, channel=channel, location=location, rules=rules)
+        lists = standing_in(serving.learned, item, request)
+        return _about(
+            serving,
+            request,
+            lists,
+            f"Instead of item {item_id}",
+            "no other item is like it or of its category",
+        )
+
+    def complete(
+        self,
+        basket: Iterable[Id],
+        k: int = 10,
+        *,
+        at: Moment | None = None,
+        channel: Id | None = None,
+        location: Id | None = None,
+        exclude: Iterable[Id] | None = (),
+        rules: Rules | None = (),
+    ) -> Recommendations:
+        """List what goes with a basket, of what can be had: what others bought in one basket with its items.
+
+        Where baskets say too little the list goes on, with score 0, with what the models say of somebody who
+        has these in their basket. Unknown items are ignored and counted; of the rules, removals alone count
+        here. The parameters are those of `recommend`.
+        """
+        serving = self._fitted()
+        request = Request.check(
+            serving,
+            k=k,
+            at=at,
+            channel=channel,
+            location=location,
+            basket=basket,
+            exclude=exclude,
+            rules=rules,
+        )
+        lists = going_with(serving.learned, request)
+        return _about(serving, request, lists, "Goes with the basket", "no other item goes with the basket")
 
     def audience(
         self, item_id: Id, k: int = 100, *, at: Moment | None = None, exclude_seen: ExcludeSeen = "purchased"
@@ -305,66 +322,124 @@ class Recommender:
         Parameters
         ----------
         item_id
-            The item, for sale or not.
+            The item, for sale and available or not.
         k
             Most customers to list, at least 1.
         at, exclude_seen
-            As for `recommend`: by default, customers who bought the item are left out.
+            As for `recommend`: by default, customers who bought the item are left out, unless it is one that
+            is bought again.
 
         Raises
         ------
         UnknownItemError
             If the item is unknown.
         """
-        learned = self._fitted()
-        item = _item(learned, item_id)
-        request = Request.check(
-            learned.histories, learned.for_sale, k=k, at=at, location=None, exclude=(), candidates=None,
-            exclude_seen=exclude_seen, repeat=None, fill=False, on_unknown="popular",
-        )  # fmt: skip
-        score = score_customers(learned, item, request)
-        best = np.argsort(-score, kind="stable")[:k]
-        best = best[score[best] > 0]
-        found = zip(learned.histories.customers.ids(best.tolist()), score[best].tolist(), strict=True)
-        return Audience(tuple(Member(*member, rank) for rank, member in enumerate(found, 1)), item_id)
+        # Whom an item suits has nothing to do with where it can be had today.
+        serving = replace(self._fitted(), available=None, rules=(), compiled=None)
+        item = _item(serving.learned, item_id)
+        request = Request.check(serving, k=k, at=at, exclude_seen=exclude_seen, fill=False)
+        return Audience(tuple(find_audience(serving, item, request, request.k)), item_id)
 
-    def summary(self) -> Table:
-        """Say what was learned from what, and why these models; also a table in a notebook."""
-        return self._fitted().summary(self.model_version_)
+    def profile(
+        self,
+        customer_id: Identity | None,
+        *,
+        k: int = 5,
+        at: Moment | None = None,
+        channel: Id | None = None,
+        location: Id | None = None,
+    ) -> Profile:
+        """Say at a glance who a customer is, for a member of staff: what was bought, how often, what to show.
 
-    def save(self, path: str | Path) -> str:
-        """Publish the recommender as an artifact; readers see the old version until the new one is whole.
+        All channels and linked identities count, and what was observed since fitting. Who is unknown has a
+        page too, with what is popular.
 
-        Returns
-        -------
-        The version, also in `model_version_`.
+        Parameters
+        ----------
+        customer_id
+            The customer; None for an anonymous visitor.
+        k
+            How many suggestions, at least 1.
+        at
+            The moment to look at: later events are not read. Links between identities have no moment, and
+            always count.
+        channel, location
+            Where the customer is now: for the suggestions, as for `recommend`.
 
         Raises
         ------
-        ArtifactError
-            If `path` is something else than an artifact or an empty place.
+        NotFittedError, ArgumentError, NotEnoughDataError
+            As `recommend` does.
         """
-        learned = self._fitted()
-        self.model_version_ = store.publish(path, "recommender", learned.to_arrays(), learned.facts())
-        return self.model_version_
-
-    @classmethod
-    def from_artifact(cls, artifact: store.Artifact) -> Self:
-        """Serve from an opened artifact, over its mapped arrays."""
-        learned = Learned.from_arrays(artifact.arrays, artifact.meta)
-        popular_by: tuple[Literal["location"], ...] = ("location",) if learned.popularity.by_location else ()
-        recommender = cls(learned.models, popular_by=popular_by)
-        recommender._learned, recommender.model_version_ = learned, artifact.version
-        return recommender
+        serving = self._fitted()
+        request = Request.check(serving, k=k, at=at, channel=channel, location=location)
+        known, history = serving.live.find(customer_id)
+        found = _listed(serving, request, history, customer_id, known, explain=True)
+        return draw_profile(serving, history, found, at=request.at)
 
     def __repr__(self) -> str:
         by = f", popular_by={tuple(self.popular_by)!r}" if self.popular_by else ""
         return f"Recommender({self.models!r}{by})"
 
-    def _fitted(self) -> Learned:
-        if not hasattr(self, "_learned"):
-            raise errors.not_fitted("Recommender")
-        return self._learned
+
+_NOBODY = np.array([-1])
+
+
+def _listed(
+    serving: Serving,
+    request: Request,
+    history: Histories,
+    who: Identity | None,
+    known: bool,
+    *,
+    explain: bool,
+) -> Recommendations:
+    """Answer one request for one history."""
+    learned = serving.learned
+    seen = request.seen.excluded(history)
+    if request.at is not None:
+        history = history.until(request.at)
+    history = history.followed_by(request.session, "view", request.at)
+    history = history.followed_by(request.basket, "cart", request.at)
+    lists = rank_block(serving, history, seen, request)
+    reasons = give_reasons(learned, history, seen, request, lists) if explain else None
+    entries = name_items(learned, lists, reasons)
+    shortfall = None
+    if len(entries) < request.k:
+        n_excluded = 0 if seen is None else int(request.allowed[seen.indices].sum())
+        shortfall = request.shortfall(len(entries), n_excluded)
+    return Recommendations(entries, who, known, shortfall, request.ignored)
+
+
+def _about(serving: Serving, request: Request, lists: Lists, heading: str, otherwise: str) -> Recommendations:
+    """Answer a question about items."""
+    entries = name_items(serving.learned, lists, None, sources=neighbour_sources(serving.learned))
+    shortfall = None
+    if len(entries) < request.k:
+        of_those = "" if request.available is None else f" of those that can be had {request.place}"
+        shortfall = f"{len(entries):,} of {request.k:,} items asked for: {otherwise}{of_those}."
+    return Recommendations(entries, shortfall=shortfall, ignored=request.ignored, heading=heading)
+
+
+def _whom(
+    serving: Serving, customer_ids: "Sequence[Identity] | np.ndarray | Vocabulary | None"
+) -> tuple[Sequence[Id] | Vocabulary, list[Id | None] | None, np.ndarray]:
+    """Return the ids to answer for as they are shown, their canonical ids, and their rows.
+
+    Canonical ids are None where the rows say all: nothing was linked, and nothing observed since fitting.
+    """
+    live, customers = serving.live, serving.learned.histories.customers
+    ids: Sequence[Id] | Vocabulary
+    if customer_ids is None or isinstance(customer_ids, Vocabulary):
+        ids = customers if customer_ids is None else customer_ids
+    else:
+        given = id_list(customer_ids, "customer_ids")
+        ids = [spelled(id_) if isinstance(id_, tuple) else id_ for id_ in given]
+    plain = live.identities is None and live.is_empty
+    if plain:
+        return ids, None, np.arange(len(ids)) if customer_ids is None else customers.indices(ids)
+    keys = list(map(live.who, ids))
+    return ids, keys, customers.indices(keys)
 
 
 def _item(learned: Learned, item_id: Id) -> int:

@@ -1,6 +1,6 @@
 """Request: what one call to a recommender asks for, checked once and turned into indices."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Self
 
@@ -8,7 +8,12 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from engagelib import errors
+from engagelib.availability import BoundAvailability
+from engagelib.errors import shown
 from engagelib.histories import Histories
+from engagelib.recommender.repeating import Repeats
+from engagelib.recommender.rules import CompiledRules
+from engagelib.recommender.serving import Serving, with_rules
 from engagelib.times import Moment, to_microseconds
 from engagelib.vocabulary import Id, Vocabulary
 
@@ -17,112 +22,32 @@ OnUnknown = Literal["popular", "raise"]
 
 
 @dataclass(frozen=True)
-class Request:
-    """The arguments of `Recommender.recommend` as arrays.
+class SeenRule:
+    """Which items of a history a list leaves out.
 
     Attributes
     ----------
-    k, exclude_seen, repeat, fill
-        As they were given.
-    width
-        Longest list that can come of it: `k`, or all items where they are fewer.
+    exclude_seen, repeat
+        As in `Recommender.recommend`.
+    repeats
+        Which items are bought again.
     at
-        Microseconds since 1970, None for all that is known.
-    location
-        Code of the location, None where popularity is the same everywhere or the location is unknown.
-    allowed
-        True for items that may be listed to anybody in this call, bool of shape (n_items,).
-    n_candidates
-        How many items the call lets in before for-sale and exclusions are looked at.
-    session, basket
-        Item indices, oldest first.
-    every_candidate
-        Whether unscored items complete the list whatever `fill` says.
-    ignored
-        How many unknown ids each argument held.
+        Microseconds since 1970; later events are not read. None for all.
     """
 
-    k: int
-    width: int
-    at: int | None
-    location: int | None
-    allowed: np.ndarray
-    n_candidates: int
     exclude_seen: ExcludeSeen
     repeat: bool | None
-    fill: bool
-    session: np.ndarray
-    basket: np.ndarray
-    every_candidate: bool
-    ignored: dict[str, int]
+    repeats: Repeats
+    at: int | None = None
 
     @classmethod
-    def check(
-        cls,
-        histories: Histories,
-        for_sale: np.ndarray,
-        *,
-        k: Any,
-        at: Moment | None,
-        location: Id | None,
-        exclude: Iterable[Id] | None,
-        candidates: Iterable[Id] | None,
-        exclude_seen: Any,
-        repeat: Any,
-        fill: Any,
-        on_unknown: Any,
-        session: Iterable[Id] | None = (),
-        basket: Iterable[Id] | None = (),
-    ) -> Self:
-        """Check the arguments of a call; see `Recommender.recommend` for what each may be."""
+    def check(cls, exclude_seen: Any, repeat: Any, repeats: Repeats, at: int | None = None) -> Self:
+        """Check the two arguments of a call."""
         if exclude_seen not in ("purchased", "any", "none"):
             raise errors.bad_argument("exclude_seen", exclude_seen, '"purchased", "any" or "none"')
         if not (repeat is None or isinstance(repeat, bool | np.bool_)):
             raise errors.bad_argument("repeat", repeat, "True, False or None")
-        if on_unknown not in ("popular", "raise"):
-            raise errors.bad_argument("on_unknown", on_unknown, '"popular" or "raise"')
-        if at is not None and histories.time_kind != "timestamp":
-            raise errors.log.needs_time("at", histories.time_kind)
-        ignored: dict[str, int] = {}
-        items = histories.items
-        looked_at, in_basket, left_out = (
-            _known(items, ids, name, ignored)
-            for ids, name in ((session, "session"), (basket, "basket"), (exclude, "exclude"))
-        )
-        allowed, n_candidates = for_sale, len(items)
-        if candidates is not None:
-            named = _known(items, candidates, "candidates", ignored)
-            allowed = np.zeros(len(items), bool)
-            allowed[named] = for_sale[named]
-            n_candidates = len(np.unique(named))
-        if len(left_out) or len(in_basket) or (len(looked_at) and exclude_seen == "any"):
-            allowed = allowed.copy()
-            allowed[left_out] = False
-            allowed[in_basket] = False
-            if exclude_seen == "any":
-                allowed[looked_at] = False
-        code = -1
-        if location is not None:
-            if "location" in histories.tables:
-                code = histories.tables["location"].find(location)
-            if code < 0:
-                ignored["location"] = 1
-        k = check_count(k, "k")
-        return cls(
-            k=k,
-            width=min(k, max(len(items), 1)),
-            at=None if at is None else to_microseconds(at),
-            location=code if code >= 0 else None,
-            allowed=allowed,
-            n_candidates=n_candidates,
-            exclude_seen=exclude_seen,
-            repeat=None if repeat is None else bool(repeat),
-            fill=check_flag(fill, "fill"),
-            session=looked_at,
-            basket=in_basket,
-            every_candidate=candidates is not None,
-            ignored=ignored,
-        )
+        return cls(exclude_seen, None if repeat is None else bool(repeat), repeats, at)
 
     def excluded(self, block: Histories) -> csr_array | None:
         """Return the items that each history of a block rules out, None where none does."""
@@ -133,24 +58,201 @@ class Request:
         if not purchased_too:
             met = csr_array(met - block.seen("purchased", at=self.at))
             met.eliminate_zeros()
+        elif self.repeat is None and self.exclude_seen == "purchased" and met.nnz:
+            met = self.repeats.excluded(met)
         return met if met.nnz else None
 
-    def shortfall(self, n_listed: int, n_excluded: int, n_items: int) -> str | None:
+
+@dataclass(frozen=True)
+class Request:
+    """The arguments of `Recommender.recommend` as arrays.
+
+    Attributes
+    ----------
+    k, fill
+        As they were given.
+    width
+        Longest list that can come of it: `k`, or all items where they are fewer.
+    at
+        Microseconds since 1970 up to which histories are read, None for all that is known.
+    location
+        Code of the location, None where popularity is the same everywhere or the location is unknown.
+    allowed
+        True for items that may be listed to anybody in this call, bool of shape (n_items,).
+    candidates, available
+        The two masks among those that went into `allowed` that a short list is explained by; None where
+        the call, or the shop, names none.
+    place
+        Where the items are to be had, in words.
+    rules
+        The rules of the call, None where there are none.
+    seen
+        What of a history is left out.
+    session, basket
+        Item indices, oldest first.
+    ignored
+        How many unknown ids each argument held.
+    """
+
+    k: int
+    width: int
+    at: int | None
+    location: int | None
+    allowed: np.ndarray
+    candidates: np.ndarray | None
+    available: np.ndarray | None
+    place: str
+    rules: CompiledRules | None
+    seen: SeenRule
+    fill: bool
+    session: np.ndarray
+    basket: np.ndarray
+    ignored: dict[str, int]
+
+    @classmethod
+    def check(
+        cls,
+        serving: Serving,
+        *,
+        k: Any,
+        at: Moment | None = None,
+        channel: Id | None = None,
+        location: Id | None = None,
+        exclude: Iterable[Id] | None = (),
+        candidates: Iterable[Id] | None = None,
+        exclude_seen: Any = "purchased",
+        repeat: Any = None,
+        fill: Any = True,
+        on_unknown: Any = "popular",
+        rules: Any = (),
+        session: Iterable[Id] | None = (),
+        basket: Iterable[Id] | None = (),
+    ) -> Self:
+        """Check the arguments of a call; see `Recommender.recommend` for what each may be."""
+        learned = serving.learned
+        histories, items = learned.histories, learned.histories.items
+        moment = None if at is None else to_microseconds(at)
+        until = moment if histories.time_kind == "timestamp" else None
+        if moment is not None and until is None and not serving.has_windows:
+            raise errors.log.needs_time("at", histories.time_kind)
+        seen = SeenRule.check(exclude_seen, repeat, learned.repeats, until)
+        if on_unknown not in ("popular", "raise"):
+            raise errors.bad_argument("on_unknown", on_unknown, '"popular" or "raise"')
+        ignored: dict[str, int] = {}
+        looked_at, in_basket, left_out = (
+            _known(items, ids, name, ignored)
+            for ids, name in ((session, "session"), (basket, "basket"), (exclude, "exclude"))
+        )
+        available = _available(serving, channel, location, moment, ignored)
+        compiled = with_rules(serving, rules)
+        allowed = learned.for_sale if available is None else learned.for_sale & available
+        named = None
+        if candidates is not None:
+            named = np.zeros(len(items), bool)
+            named[_known(items, candidates, "candidates", ignored)] = True
+            allowed = allowed & named
+        if compiled is not None and compiled.removed is not None:
+            allowed = allowed & ~compiled.removed
+        if len(left_out) or len(in_basket) or (len(looked_at) and exclude_seen == "any"):
+            allowed = allowed.copy()
+            allowed[left_out] = False
+            allowed[in_basket] = False
+            if exclude_seen == "any":
+                allowed[looked_at] = False
+        k = check_count(k, "k")
+        return cls(
+            k=k,
+            width=min(k, max(len(items), 1)),
+            at=until,
+            location=_code(serving, location),
+            allowed=allowed,
+            candidates=named,
+            available=available,
+            place=_place(serving, channel, location),
+            rules=compiled,
+            seen=seen,
+            fill=check_flag(fill, "fill"),
+            session=looked_at,
+            basket=in_basket,
+            ignored=ignored,
+        )
+
+    @property
+    def every_candidate(self) -> bool:
+        """Whether unscored items complete the list whatever `fill` says."""
+        return self.candidates is not None
+
+    def shortfall(self, n_listed: int, n_excluded: int) -> str | None:
         """Say why a list is short, None where it is not."""
         if n_listed >= self.k:
             return None
         text = f"{n_listed:,} of {self.k:,} items asked for: "
-        if not self.fill and not self.every_candidate and n_listed < int(self.allowed.sum()) - n_excluded:
+        n_allowed = int(self.allowed.sum())
+        if not self.fill and not self.every_candidate and n_listed < n_allowed - n_excluded:
             return text + f"the history speaks for {n_listed:,}; fill=True completes the list by popularity."
-        parts = [f"the catalogue has {n_items:,}"]
-        if self.every_candidate:
+        left = np.ones(len(self.allowed), bool)
+        parts = [f"the catalogue has {len(left):,}"]
+        if self.candidates is not None:
+            left = self.candidates
             unknown = self.ignored.get("candidates", 0)
             also = f" ({unknown:,} more unknown)" if unknown else ""
-            parts.append(f"{self.n_candidates:,} of them are candidates{also}")
-        parts.append(f"{int(self.allowed.sum()):,} of these are for sale and not left out by the call")
+            parts.append(f"{int(left.sum()):,} of them are candidates{also}")
+        if self.available is not None:
+            left = left & self.available
+            parts.append(f"{int(left.sum()):,} of these can be had {self.place}")
+        if self.rules is not None and self.rules.removed is not None:
+            left = left & ~self.rules.removed
+            parts.append(f"the rules leave {int(left.sum()):,}")
+        parts.append(f"{n_allowed:,} of these are for sale and not left out by the call")
         if n_excluded:
             parts.append(f"{n_excluded:,} of those were seen by the customer before")
         return text + ", ".join(parts) + "."
+
+
+def _available(
+    serving: Serving,
+    channel: Id | None,
+    location: Id | None,
+    moment: int | None,
+    ignored: dict[str, int],
+) -> np.ndarray | None:
+    """Return what can be had there and then, None where nobody said; count names that nobody knows."""
+    tables, bound = serving.learned.histories.tables, serving.available
+    unknown = {} if bound is None else bound.unknown(channel, location)
+    for name, given in (("channel", channel), ("location", location)):
+        if given is None or (name in tables and tables[name].find(given) >= 0):
+            continue
+        # Where neither the log nor availability names any, there is none to be unknown.
+        if name in unknown or (name in tables and not _named_by(bound, name)):
+            ignored[name] = 1
+    return None if bound is None else bound.mask(channel, location, moment)
+
+
+def _code(serving: Serving, location: Id | None) -> int | None:
+    tables = serving.learned.histories.tables
+    code = tables["location"].find(location) if location is not None and "location" in tables else -1
+    return code if code >= 0 else None
+
+
+def _place(serving: Serving, channel: Id | None, location: Id | None) -> str:
+    """Say in words where items are to be had; what the availability never names says nothing."""
+    bound = serving.available
+    if bound is None:
+        return ""
+    parts = []
+    for name, given in (("channel", channel), ("location", location)):
+        if given is not None:
+            parts.append(f"{'in' if name == 'channel' else 'at'} {name} {shown(given)}")
+        elif _named_by(bound, name):
+            parts.append(f"{'in' if name == 'channel' else 'at'} every {name}")
+    return " ".join(parts) or "now"
+
+
+def _named_by(bound: BoundAvailability | None, name: str) -> bool:
+    """Say whether availability depends on channels, or on locations."""
+    if bound is None:
+        return False
+    return bool(bound.source.channels if name == "channel" else bound.source.locations)
 
 
 def check_count(value: Any, name: str) -> int:
@@ -167,7 +269,7 @@ def check_flag(value: Any, name: str) -> bool:
     return bool(value)
 
 
-def id_list(ids: Any, name: str) -> list[Id]:
+def id_list(ids: Any, name: str) -> list[Any]:
     """Return ids as a list of built-in values, or refuse a single one: a text would fall into letters."""
     if isinstance(ids, str | bytes) or not isinstance(ids, Iterable):
         raise errors.bad_argument(name, ids, "a list of ids", "put a single id into a list.")
@@ -178,13 +280,17 @@ def id_list(ids: Any, name: str) -> list[Id]:
     return list(ids)
 
 
+def known_items(items: Vocabulary, ids: Sequence[Id]) -> np.ndarray:
+    """Return the index of each item id, int32, -1 where it is unknown."""
+    return items.indices(ids) if len(ids) > 32 else np.fromiter(map(items.find, ids), np.int32, len(ids))
+
+
 def _known(items: Vocabulary, ids: Iterable[Id] | None, name: str, ignored: dict[str, int]) -> np.ndarray:
     """Return the indices of the ids that are known, in order; count the others. None holds no id."""
-    ids = () if ids is None else ids
-    ids = id_list(ids, name)
-    if not ids:
+    listed = id_list(() if ids is None else ids, name)
+    if not listed:
         return _NONE
-    found = items.indices(ids) if len(ids) > 32 else np.fromiter(map(items.find, ids), np.int32, len(ids))
+    found = known_items(items, listed)
     known = found[found >= 0]
     if len(known) < len(found):
         ignored[name] = len(found) - len(known)
