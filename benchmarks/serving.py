@@ -159,8 +159,9 @@ def threads(folder: Path, n_events: int) -> dict[str, float]:
     """Let 16 threads ask while one observes, one changes availability and one swaps the model, for 20 s."""
     import engagelib as eg
 
-    path = folder / "shop.engage"
-    shop = eg.load(path)
+    paths = folder / "shop.engage", folder / "other.engage"
+    shop = eg.load(paths[0])
+    shop.save(paths[1])
     customers, items = _customers(shop, 2000), shop.items_.ids(range(200))
     shop.availability = eg.Availability.from_frame({"item_id": list(shop.items_)})
     done, counts, failures, swaps = threading.Event(), [0] * 16, [], [0, 0, 0]
@@ -188,9 +189,9 @@ def threads(folder: Path, n_events: int) -> dict[str, float]:
         time.sleep(0.001)
 
     def swap(_):
-        eg.load(path).save(path)
-        assert shop.reload()
+        assert shop.reload(paths[swaps[2] % 2])
         swaps[2] += 1
+        time.sleep(0.01)
 
     crew = [threading.Thread(target=guarded, args=(read, number)) for number in range(16)]
     crew += [threading.Thread(target=guarded, args=(work, 0)) for work in (write, turn_over, swap)]

@@ -126,7 +126,9 @@ def test_an_arrow_array_of_integers_is_answered_as_one(links, as_text):
 
 
 @pytest.mark.parametrize(
-    "container", [np.array, pd.Series, list, tuple, lambda ids: np.array(ids, object)], ids=str
+    "container",
+    [np.array, pd.Series, list, tuple, lambda ids: np.array(ids, object)],
+    ids=["array", "series", "list", "tuple", "objects"],
 )
 def test_ids_of_any_container_are_answered_with_built_in_ones(container):
     made = IdentityMap()

@@ -209,6 +209,11 @@ REFUSED_TABLES = [
         "column 'namespace': a namespace with a ':' in it (1 row, first at 1)." + HINT,
     ),
     (
+        {**LINKS, "same_as": ["c", "\ud800"]},
+        "column 'same_as' holds text with a lone surrogate: expected text that UTF-8 can hold. "
+        "Hint: it may come from a file decoded as something that it is not.",
+    ),
+    (
         {**LINKS, "same_as_namespace": [1, 2]},
         "column 'same_as_namespace' is of type int64: expected text, the namespace of each row's id. "
         'Hint: text_ids=True reads a column "channel" or "location" of integers as text.',

@@ -491,7 +491,8 @@ def test_a_page_fits_a_terminal_however_long_the_names():
     recommender = eg.Recommender("item_knn").fit(log_of(visits, items=items))
     for n in range(9):
         recommender.link("a" * 300, ("web", f"{n}{'b' * 90}"))
-    shown = str(recommender.profile("a" * 300, k=4))
+    shown = str(recommender.profile(("web", f"0{'b' * 90}"), k=4))
+    assert shown.splitlines()[1].startswith("known as") is False  # the heading goes on
     assert max(map(len, shown.splitlines())) == 100
     assert "and 4 more" in " ".join(shown.split())
     assert "Bought last (10 of 12 purchases)\n" in shown

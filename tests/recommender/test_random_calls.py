@@ -3,6 +3,7 @@
 `pytest tests/recommender/test_random_calls.py --random-calls 200000` makes so many.
 """
 
+import itertools
 import json
 from datetime import UTC, datetime, timedelta
 
@@ -46,47 +47,46 @@ class Stock:
                     }
                 )
         self.rows = rows
-        self.said = {}  # by scope and item, what an update said last, and when
+        self.turn = 0
+        self.said = {}  # by scope, what updates said last of each item, and when
+        self.known = {}  # what the table says, by place and moment
         self.bound = Availability.from_frame({name: [row[name] for row in rows] for name in rows[0]})
 
     def update(self, items, available, channel, location):
+        """Say it to the library, and in place of all that was said of a part of this scope before."""
         self.bound.update(items, available, channel=channel, location=location)
-        for item, value in zip(items, available, strict=True):
-            for scope in [scope for scope in self.said if scope[2] == item]:
-                inside = channel in (None, scope[0]) and location in (None, scope[1])
-                if inside:
-                    del self.said[scope]
-            self.said[channel, location, item] = (len(self.said) + self.turn, value)
-        self.turn += 1000
-
-    turn = 0
+        self.turn += 1
+        for (of_channel, of_location), said in self.said.items():
+            if channel in (None, of_channel) and location in (None, of_location):
+                for item in items:
+                    said.pop(item, None)
+        said = self.said.setdefault((channel, location), {})
+        said |= {item: (self.turn, value) for item, value in zip(items, available, strict=True)}
 
     def can_be_had(self, channel, location, at):
         """The items, by the words of the table and of the updates since."""
         channels = [channel] if channel is not None else CHANNELS
         locations = [location] if location is not None else LOCATIONS
-        found = set(ITEMS)
-        for one in channels:
-            for other in locations:
-                found &= self._there(one, other, at)
-        return found
+        places = [(one, other) for one in channels for other in locations]
+        return set(ITEMS).intersection(*(self._there(*place, at) for place in places))
 
     def _there(self, channel, location, at):
-        there = {
-            row["item_id"]
-            for row in self.rows
-            if row["channel"] in (None, channel)
-            and row["location"] in (None, location)
-            and (row["starts"] is None or row["starts"] <= at < row["ends"])
-            and row["quantity"] != 0
-        }
+        if (channel, location, at) not in self.known:
+            self.known[channel, location, at] = {
+                row["item_id"]
+                for row in self.rows
+                if row["channel"] in (None, channel)
+                and row["location"] in (None, location)
+                and (row["starts"] is None or row["starts"] <= at < row["ends"])
+                and row["quantity"] != 0
+            }
         newest = {}
-        for (of_channel, of_location, item), (turn, value) in self.said.items():
-            if of_channel in (None, channel) and of_location in (None, location):
-                newest[item] = max(newest.get(item, (-1, False)), (turn, value))
-        for item, (_, value) in newest.items():
-            (there.add if value else there.discard)(item)
-        return there
+        for scope in itertools.product((None, channel), (None, location)):
+            for item, what in self.said.get(scope, {}).items():
+                newest[item] = max(newest.get(item, what), what)
+        gone = {item for item, (_, value) in newest.items() if not value}
+        back = {item for item, (_, value) in newest.items() if value}
+        return (self.known[channel, location, at] - gone) | back
 
 
 def _or_none(rng, names, share):
