@@ -1,6 +1,7 @@
 """Inputs: tables of any kind, what is refused of them, and what is said of them afterwards."""
 
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, date, datetime, timedelta, timezone
@@ -146,6 +147,12 @@ def test_columns_may_have_other_names():
         "count": 2,
         "remark": "item_id, colour",
     }
+
+
+def test_the_index_of_a_pandas_frame_is_no_column():
+    frame = pd.DataFrame({"item_id": ["a", "b"]}, index=[7, 9])
+    for table in (frame, pa.Table.from_pandas(frame)):
+        assert Availability.from_frame(table).summary().to_records()[-1]["what"] == "updates"
 
 
 def test_integer_ids_become_text_on_request():
@@ -479,6 +486,8 @@ DIFFERENT = [
     {"item_id": ["a"]},
     {"item_id": ["a", "b"], "channel": ["web", None]},
     {"item_id": ["a", "b"], "channel": [None, "web"]},
+    {"item_id": ["a", "b"], "channel": ["app", None]},
+    {"item_id": ["a", "c"]},
     {"item_id": ["a", "b"], "location": ["web", None]},
     {"item_id": ["a", "b"], "starts": [NOON, None]},
     {"item_id": ["a", "b"], "ends": [NOON, None]},
@@ -494,9 +503,11 @@ def test_tables_that_differ_have_different_digests():
     digests = [Availability.from_frame(table).digest() for table in DIFFERENT]
     assert len(set(digests)) == len(DIFFERENT)
     assert {len(digest) for digest in digests} == {64}
-    told = Availability.from_frame({"item_id": ["a", "b"]})
-    told.update(["a"], True)
-    assert told.digest() not in digests
+    for item, channel in product(["a", "x", "y"], [None, "kiosk", "booth"]):
+        told = Availability.from_frame({"item_id": ["a", "b"]})
+        told.update([item], True, channel=channel)
+        digests.append(told.digest())
+    assert len(set(digests)) == len(DIFFERENT) + 9
 
 
 def test_a_digest_is_the_same_in_another_process():
@@ -558,3 +569,13 @@ def by_hand(rows, availability, channel, location, at):
             for here, there in product(channels, locations)
         )
     )
+
+
+def test_an_end_that_means_forever_says_how_to_say_so():
+    frame = {"item_id": ["a", "b"], "ends": [datetime(2024, 5, 1), datetime(9999, 12, 31)]}
+    message = (
+        "column 'ends' spans the year 9999 (1 row). Times after the year 2200 are refused. "
+        "Hint: correct these rows, or leave them out."
+    )
+    with pytest.raises(SchemaError, match=f"^{re.escape(message)}$"):
+        Availability.from_frame(frame)

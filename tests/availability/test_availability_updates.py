@@ -134,6 +134,15 @@ def test_of_an_item_named_twice_the_last_value_counts(n_items):
     assert shown(availability.bind(Vocabulary.from_values(["caf\u00e9"]))) == {"caf\u00e9"}
 
 
+def test_two_spellings_of_an_item_are_one():
+    once, twice = everything(), everything()
+    once.update(["caf\u00e9"], True)
+    twice.update(["cafe\u0301"], False)
+    twice.update(np.array(["caf\u00e9"]), True)
+    assert twice.digest() == once.digest()
+    assert twice.summary().to_records()[-1] == {"what": "updates", "count": 2, "remark": "of 1 items"}
+
+
 def test_an_update_of_nothing_is_none():
     availability = everything()
     before = availability.digest()
@@ -325,7 +334,7 @@ def test_an_empty_table_takes_ids_of_the_type_that_comes_first():
 
 
 def test_an_update_that_fails_on_the_way_changes_nothing(monkeypatch):
-    availability = everything()
+    availability = Availability.from_frame({"item_id": ["a", "b", "b"], "channel": ["web", "web", None]})
     first, second = availability.bind(MODEL), availability.bind(MODEL)
     before = availability.digest()
     original = View.updated
@@ -338,11 +347,15 @@ def test_an_update_that_fails_on_the_way_changes_nothing(monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(View, "updated", fails)
         with pytest.raises(MemoryError):
-            availability.update(["a"], False)
-    assert shown(first) == shown(second) == {"a", "b"}
+            availability.update(["a"], True, channel="kiosk")
+    for bound in (first, second):
+        assert shown(bound, "kiosk") == {"b"}
+        assert bound.unknown("kiosk", None) == {"channel": 1}
     assert availability.digest() == before
-    availability.update(["a"], False)
-    assert shown(first) == shown(second) == {"b"}
+    availability.update(["a"], True, channel="kiosk")
+    for bound in (first, second):
+        assert shown(bound, "kiosk") == {"a", "b"}
+        assert bound.unknown("kiosk", None) == {}
 
 
 # Threads, forks, copies.
@@ -460,6 +473,7 @@ def test_what_is_bound_is_not_kept_alive():
         passing = weakref.ref(availability.bind(MODEL))
     gc.collect()
     assert passing() is None
+    assert len(availability._state.views) == 2  # those alive at the last binding
     availability.update(["a"], False)
     assert len(availability._state.views) == 1
     assert shown(kept) == {"b"}

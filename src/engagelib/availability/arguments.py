@@ -24,8 +24,8 @@ def read_ids(item_ids: Any) -> list[Id]:
             raise errors.log.large_ids()
         return [int(id_) for id_ in ids]
     text = "".join(ids)
-    if text.isascii() and set(map(type, ids)) == {str}:
-        return ids
+    if text.isascii():
+        return list(map(str, ids))
     try:
         text.encode()
     except UnicodeEncodeError as error:

@@ -90,8 +90,5 @@ def _standing(item: np.ndarray, channel: np.ndarray, location: np.ndarray, keys:
     of_channel = (location == EVERY).astype(np.int64)
     either = of_channel ^ yes
     crossing = crossing[np.lexsort((keys[crossing], either[crossing], item[crossing]))]
-    if len(crossing):
-        part = item[crossing] * 2 + either[crossing]
-        changes = np.append(0, np.cumsum(np.diff(of_channel[crossing]) != 0))
-        turn[crossing] = changes - changes[np.searchsorted(part, part)]
+    turn[crossing[1:]] = np.cumsum(np.diff(of_channel[crossing]) != 0)
     return np.stack([item, channel, location, yes, turn])

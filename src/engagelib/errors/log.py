@@ -93,15 +93,17 @@ def implausible_times(
     units: tuple[str, str | None],
     *,
     numeric: bool = True,
+    hint: str = "",
 ) -> SchemaError:
     """Word times outside the years 1990 to 2200; `units` are the unit read and the one that would fit.
 
-    Where the column was not `numeric`, the wrong unit was chosen before it came here.
+    Where the column was not `numeric`, the wrong unit was chosen before it came here. `hint` is for times
+    that no other unit makes plausible.
     """
     read, fitting = (_UNITS.get(unit or "") for unit in units)
     remedy = "pass" if numeric else "pass the numbers themselves with"
     looks = f'these look like {fitting} read as {read}; {remedy} unit="{units[1]}".' if fitting else ""
-    hint = looks or 'check the column; on_bad="quarantine" sets such rows aside in log.rejected.'
+    hint = looks or hint or 'check the column; on_bad="quarantine" sets such rows aside in log.rejected.'
     span = f"the years {years[0]} to {years[1]}" if years[0] != years[1] else f"the year {years[0]}"
     limit = "after the year 2200" if years[1] > 2200 else "before the year 1990"
     plural = "row" if count == 1 else "rows"

@@ -210,8 +210,8 @@ def _refuse_times(
         bad,
         column,
         "outside the years 1990 to 2200",
-        lambda rows, count, _hint: errors.log.implausible_times(
-            column, (first, last), rows, count, (read, fitting), numeric=numeric
+        lambda rows, count, hint: errors.log.implausible_times(
+            column, (first, last), rows, count, (read, fitting), numeric=numeric, hint=hint
         ),
     )
 

@@ -184,7 +184,7 @@ class Live:
         return key
 
     def observe(self, key: Id | None, events: Sequence[Observed]) -> None:
-        """Append events to the history of a customer, by canonical id, or to anonymous visits; in one step."""
+        """Append events in one step to a customer's history, by canonical id, or to anonymous visits."""
         for event in events:
             if event.event_type not in self.event_types:
                 self.event_types.append(event.event_type)
