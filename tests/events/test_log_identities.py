@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
-from event_cases import LONG, MODES, NOON, ODD_ROWS, THREE, as_table, holds_bytes, odd_cases, table
+from event_cases import LONG, MODES, NOON, ODD_ROWS, THREE, as_table, holds_bytes, table
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
@@ -96,7 +96,7 @@ def assert_same_histories(found, expected):
 few_cases = settings(deadline=None, max_examples=25)
 
 
-@odd_cases
+@few_cases
 @given(rows=SHOP_ROWS, links=SHOP_LINKS)
 def test_histories_are_those_of_the_canonical_ids(rows, links):
     identities = linked(links, "channel")
@@ -128,7 +128,7 @@ def test_what_is_refused_is_what_the_canonical_ids_make_of_it(rows, modes, links
     assert log.rejected["identity"].to_pylist() == [id_ or None for id_ in spelled_ids]
 
 
-@odd_cases
+@few_cases
 @given(rows=SHOP_ROWS, links=SHOP_LINKS, data=st.data())
 def test_the_order_of_rows_does_not_matter(rows, links, data):
     order = data.draw(st.permutations(range(len(rows))))
@@ -141,7 +141,7 @@ def test_the_order_of_rows_does_not_matter(rows, links, data):
 
 
 # A prefix keeps the order of ids, and so renames the customers and nothing else.
-@odd_cases
+@few_cases
 @given(rows=SHOP_ROWS, links=SHOP_LINKS)
 def test_renamed_ids_rename_the_customers(rows, links):
     def renamed(identity):
@@ -203,7 +203,7 @@ def test_a_log_that_is_linked_is_one_that_was_read_with_the_links(rows, modes, l
     assert plain.identities is None
 
 
-@odd_cases
+@few_cases
 @given(rows=SHOP_ROWS, links=SHOP_LINKS)
 def test_a_log_is_linked_by_the_namespaces_that_were_read_with_it(rows, links):
     identities = linked(links, "channel")
@@ -296,6 +296,8 @@ def test_text_ids_spell_the_ids_of_the_map_too():
     assert log.identities.canonical(2) == "7"
     spelled_by_map = EventLog.from_frame(rows, identities=linked([(7, 2)], text_ids=True))
     assert spelled_by_map.to_table()["customer_id"].to_pylist() == ["1", "7"]
+    assert spelled_by_map.identities_read.to_pylist() == ["1", "2"]
+    assert spelled_by_map.forget(2).identities_read.to_pylist() == ["1"]
 
 
 SOURCES = {
@@ -498,6 +500,14 @@ def test_rows_without_a_customer_are_kept_when_one_is_forgotten():
     assert after.rejected["identity"].to_pylist() == [f"web:{LONG}", None]
     assert list(after.customers) == ["1"]
     assert log.forget(("web", LONG)).rejected["identity"].to_pylist() == [None, "web:1"]
+
+
+def test_rows_set_aside_are_told_by_namespaces_once_the_log_is_linked_by_them():
+    rows = {"customer_id": ["1", "1", "1"], "item_id": [None, None, "pen"], "channel": ["web", None, "web"]}
+    log = EventLog.from_frame(rows, on_bad="quarantine").link(linked([("ann", ("web", 1))], "channel"))
+    assert log.rejected["identity"].to_pylist() == ["web:1", "1"]
+    assert (list(log.customers), len(log.forget("ann").rejected)) == (["ann"], 1)
+    assert log.forget("1").rejected["identity"].to_pylist() == ["web:1"]
 
 
 # The report

@@ -246,7 +246,7 @@ def test_a_map_with_a_column_spells_all_ids_as_text():
     assert (made.column, made.text_ids) == ("channel", True)
 
 
-@pytest.mark.parametrize("n", [3, 20_000])
+@pytest.mark.parametrize("n", [3, 10_000])
 def test_chains_are_followed_however_long(n):
     """Neither a stack of calls nor a walk of the whole chain at each link could do it."""
     forward, backward, woven = IdentityMap(), IdentityMap(), IdentityMap()
@@ -265,7 +265,7 @@ def test_chains_are_followed_however_long(n):
 
 
 def test_a_long_table_of_links():
-    n = 100_000
+    n = 50_000
     chain = np.arange(n)
     made = IdentityMap.from_frame({"customer_id": chain[::-1] + 1, "same_as": chain[::-1]})
     assert (made.canonical(0), made.n_customers, len(made.merges.rows)) == (n, 1, 0)
