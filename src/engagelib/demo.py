@@ -1,6 +1,7 @@
-"""What the demo reads off a log beside the library's own answers: two customers, and what they bought."""
+"""What the demo shows beside the library's own answers: two customers, and what happens while it serves."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -8,6 +9,7 @@ from engagelib.times import spell
 
 if TYPE_CHECKING:
     from engagelib.events import EventLog
+    from engagelib.recommender import Recommendation, Recommender
     from engagelib.vocabulary import Id
 
 
@@ -45,6 +47,66 @@ def bought_last(log: "EventLog", customer_id: "Id", n: int) -> tuple[list[tuple[
     dates = [spell(time)[:10] for time in log.columns["time"][newest].tolist()]
     titles = log.item_texts("title").take(index)
     return list(zip(dates, map(str, log.items.ids(index)), titles, strict=True)), len(items) - len(newest)
+
+
+class Step(NamedTuple):
+    """Something that happened while the recommender served, and the answer that came next, as titles."""
+
+    what: str
+    answer: list[str]
+
+
+def serve(
+    recommender: "Recommender",
+    customer_id: "Id",
+    visitor_id: "Id",
+    looked_at: "Recommendation",
+    *,
+    k: int = 3,
+) -> list[Step]:
+    """Let an item sell out, the customer buy one, and a visitor turn out to be the customer; no refit.
+
+    Parameters
+    ----------
+    recommender
+        It is changed: its availability, and what it observed and linked.
+    customer_id, visitor_id
+        A known customer, and an id that nobody has.
+    looked_at
+        What the visitor looks at.
+    k
+        Length of each answer, of items new to the customer.
+    """
+    from engagelib.availability import Availability
+
+    def new_to(who: "Id") -> "list[Recommendation]":
+        return list(recommender.recommend(who, k=k, repeat=False))
+
+    on_shelf = Availability.from_frame({"item_id": list(recommender.items_)})
+    recommender.availability = on_shelf
+    steps, found = [], new_to(customer_id)
+    steps.append(Step(f"Next for customer {customer_id}", _titles(found)))
+    gone = found[0]
+    on_shelf.update([gone.item_id], False)
+    found = new_to(customer_id)
+    steps.append(Step(f"Sold out: {_title(gone)}", _titles(found)))
+    steps.append(Step("What could stand in for it", _titles(recommender.substitutes(gone.item_id, k))))
+    bought = found[0]
+    recommender.observe({"customer_id": customer_id, "item_id": bought.item_id})
+    steps.append(Step(f"Bought just now: {_title(bought)}", _titles(new_to(customer_id))))
+    recommender.observe({"customer_id": visitor_id, "item_id": looked_at.item_id, "event_type": "view"})
+    steps.append(Step(f"Visitor {visitor_id} looks at: {_title(looked_at)}", _titles(new_to(visitor_id))))
+    recommender.link(customer_id, visitor_id)
+    steps.append(Step(f"The visitor signs in as {customer_id}", _titles(new_to(visitor_id))))
+    return steps
+
+
+def _titles(entries: "Iterable[Recommendation]") -> list[str]:
+    return [_title(entry) for entry in entries]
+
+
+def _title(entry: "Recommendation") -> str:
+    return entry.title or str(entry.item_id)
 
 
 def _is_purchase(log: "EventLog") -> np.ndarray:

@@ -2,12 +2,13 @@
 
 import re
 
+import numpy as np
 import pytest
 from cli_cases import real, refused
 
 import engagelib as eg
 from engagelib.datasets import load_online_retail
-from engagelib.demo import bought_last, last_to_order
+from engagelib.demo import bought_last, last_to_order, serve
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,7 @@ def shown(tmp_path_factory):
     out = tmp_path_factory.mktemp("demo") / "shop.engage"
     done = real("demo", "--save", out, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")
-    return done.stdout, eg.load(out)
+    return done.stdout, out
 
 
 def test_the_text_fits_a_terminal(shown):
@@ -42,18 +43,51 @@ def test_the_default_beats_popularity_and_the_figures_are_those_of_compare(shown
 
 
 def test_the_customers_are_those_of_the_rule_and_the_lists_those_of_the_model(shown, log):
-    text, recommender = shown
+    text, recommender = shown[0], eg.load(shown[1])
     for n_orders in (3, 12):
         customer, n_alike = last_to_order(log, n_orders)
         assert (
             f"Customer {customer}: of the {n_alike} customers with {n_orders} orders, the last to order"
             in text
         )
-        section = text.split(f"Customer {customer}")[1].split("\nCustomer ")[0]
+        section = text.split(f"Customer {customer}: ")[1].split("\nCustomer ")[0]
         items = re.findall(r"^ {3} +\d+ {2}(\S+) ", section, re.MULTILINE)
         assert items == recommender.recommend(customer, k=5).item_ids
         assert section.count("\n       from ") == 5
     assert "engagelib fit LOG --out shop.engage" in text
+
+
+def test_what_happens_while_it_serves_is_what_the_library_answers(shown, log):
+    text, recommender = shown[0], eg.load(shown[1])
+    customer, other = (last_to_order(log, n_orders)[0] for n_orders in (3, 12))
+    section = text.split("\n4. While it serves: ")[1]
+    page = str(recommender.profile(customer)).partition("\n\n")[0]
+    assert page in section
+    looked_at = recommender.recommend(other, k=1)[0]
+    titles = [entry.title for entry in recommender.recommend(customer, k=3, repeat=False)]
+    steps = serve(recommender, customer, 999_999, looked_at)
+    assert steps[0].answer == titles
+    for step in steps:
+        assert f"\n{step.what}\n   {'; '.join(step.answer)}"[:95] in section
+
+
+def test_an_item_sells_out_one_is_bought_and_a_visitor_signs_in(log):
+    recommender = eg.Recommender("item_knn").fit(log)
+    customer, visitor = last_to_order(log, 3)[0], 999_999
+    (heart,) = recommender.rank(None, ["85123A"])
+    first, sold_out, instead, bought, looked, signed_in = serve(recommender, customer, visitor, heart)
+    gone, taken = first.answer[0], sold_out.answer[0]
+    assert (sold_out.what, bought.what) == (f"Sold out: {gone}", f"Bought just now: {taken}")
+    for answer in (sold_out.answer, instead.answer, bought.answer, looked.answer, signed_in.answer):
+        assert gone not in answer
+        assert len(answer) == 3
+    assert not {taken} & {*bought.answer, *signed_in.answer}
+    assert looked.what == f"Visitor 999999 looks at: {heart.title}"
+    assert looked.answer != signed_in.answer
+    assert signed_in.answer == [entry.title for entry in recommender.recommend(customer, k=3, repeat=False)]
+    page = recommender.profile(visitor)
+    assert (page.customer_id, page.identities) == (customer, (visitor,))
+    assert page.n_events == np.count_nonzero(log.columns["customer_id"] == log.customers.find(customer)) + 2
 
 
 def test_the_rule_against_a_count_by_hand():

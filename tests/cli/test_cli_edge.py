@@ -18,10 +18,9 @@ from engagelib.cli._edge import Failure
 
 def test_help_names_every_command_in_the_order_of_use():
     shown = run("--help").stdout
-    order = [
-        shown.index(f"\n  {name} ")
-        for name in ("demo", "report", "fit", "recommend", "verify", "show-versions")
-    ]
+    asking = ("recommend", "profile", "substitutes", "complete")
+    names = ("demo", "report", "fit", *asking, "verify", "show-versions")
+    order = [shown.index(f"\n  {name} ") for name in names]
     assert order == sorted(order)
     for command in main.commands:
         assert "Usage: engagelib " + command in run(command, "-h").stdout

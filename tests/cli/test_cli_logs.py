@@ -1,5 +1,6 @@
 """`report` and `fit`: a log under other names, bad rows, the clock, and a model at the end."""
 
+import json
 import os
 import re
 from datetime import UTC, datetime
@@ -121,3 +122,54 @@ def test_a_log_without_times_has_nothing_to_compare_with_the_clock(tmp_path):
         result = run("report", log, *options)
         assert re.search(r"rows kept +12", result.stdout)
         assert result.stderr == note
+
+
+def test_identities_make_one_customer_of_several_ids(tmp_path):
+    log, links = write_log(tmp_path / "log.parquet"), tmp_path / "links.csv"
+    links.write_text("customer_id,same_as\nc-1,c-4\nc-5,card-7\n")
+    assert re.search(r"customers +4", run("report", log, "--identities", links).stdout)
+    fitted = run("fit", log, "-o", tmp_path / "model", "--identities", links).stdout
+    assert "12 events of 4 customers and 5 items" in fitted
+    loaded = eg.load(tmp_path / "model")
+    assert list(loaded.customers_) == ["c-1", "c-2", "c-3", "c-5"]
+    assert loaded.profile("card-7").customer_id == "c-5"
+    shown = run("profile", tmp_path / "model", "-c", "c-4").stdout
+    assert shown == f"{loaded.profile('c-1')}\n".replace("Customer c-1", "Customer c-1, asked for as c-4")
+
+
+def test_a_namespace_tells_equal_ids_of_two_channels_apart(tmp_path):
+    log, links, out = (tmp_path / name for name in ("log.csv", "links.csv", "model"))
+    log.write_text(
+        "customer_id,item_id,channel\n7,lamp,web\n7,desk,app\n7,sofa,app\n8,lamp,web\n8,desk,web\n"
+    )
+    links.write_text("customer_id,namespace,same_as,same_as_namespace\n8,web,7,app\n")
+    run("fit", log, "-o", out, "--namespace", "channel")
+    assert list(eg.load(out).customers_) == ["app:7", "web:7", "web:8"]
+    run("fit", log, "-o", out, "--namespace", "channel", "--identities", links)
+    loaded = eg.load(out)
+    assert list(loaded.customers_) == ["web:7", "web:8"]
+    found = json.loads(run("recommend", out, "-c", "7", "--namespace", "app", "--json").stdout)
+    assert (found["customer_id"], found["known"]) == ("app:7", True)
+    expected = loaded.recommend(("app", 7))
+    assert found["items"] == json.loads(json.dumps(expected.to_records()))
+    assert "7 is unknown to this model" in run("recommend", out, "-c", "7").stdout
+    assert refused("recommend", out, "-c", "7", "--namespace", "a:b", exit_code=2) == (
+        "namespace='a:b': expected a text that is not empty and holds no ':'. "
+        "Hint: a pair is spelled 'namespace:id', so that the first ':' ends the namespace."
+    )
+    assert refused("fit", log, "-o", out, "--namespace", "shop", exit_code=1) == (
+        "column 'shop', in which --namespace looks for the namespaces, is missing. Found: customer_id, "
+        "item_id, channel. Hint: a log that is read without --namespace takes every id as it stands."
+    )
+    assert refused("fit", log, "-o", out, "--namespace", "", exit_code=2).startswith("column='': expected")
+    links.write_text("customer_id,same_as\nx,7\n")
+    (tmp_path / "none.csv").write_text("who,same_as\nx,7\n")
+    assert refused("fit", log, "-o", out, "--identities", tmp_path / "none.csv", exit_code=1) == (
+        f"{tmp_path / 'none.csv'}: column 'customer_id' is missing. Found: who, same_as. "
+        "Hint: call that column customer_id."
+    )
+    assert refused("fit", log, "-o", out, "--identities", links, exit_code=1).endswith(
+        "link the log's own id first, or spell all ids as text with --text-ids."
+    )
+    run("fit", log, "-o", out, "--identities", links, "--text-ids")
+    assert eg.load(out).profile("7").customer_id == "x"

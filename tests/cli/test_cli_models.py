@@ -99,8 +99,8 @@ def test_a_location_ranks_what_is_popular_or_is_said_to_change_nothing(tmp_path,
     assert unknown.stderr == "Note: --location changes nothing: 'bath' is unknown to this model.\n"
     assert "Ignored" not in unknown.stdout
     assert run("recommend", model, "-l", "york").stderr == (
-        "Note: --location changes nothing: in this model what is popular is the same everywhere "
-        "(fit with --popular-by location).\n"
+        "Note: --location changes nothing: no --availability names locations, and in this model what is "
+        "popular is the same everywhere (fit with --popular-by location).\n"
     )
 
 
@@ -137,6 +137,8 @@ def test_progress_is_shown_on_request(model, tmp_path):
         (["--all", "-o", "x", "-s", "i-1"], "--session can't go with --all"),
         (["--all", "-o", "x", "-x"], "--explain can't go with --all"),
         (["--all", "-o", "x", "--json"], "--json can't go with --all"),
+        (["--all", "-o", "x", "--namespace", "web"], "--namespace can't go with --all"),
+        (["--namespace", "web"], "--namespace needs --customer"),
         (["-c", "c-1", "-o", "x"], "--out needs --all"),
         (["-c", "c-1", "--part-size", "20000"], "--part-size needs --all"),
         (["-c", "c-1", "--overwrite"], "--overwrite needs --all"),

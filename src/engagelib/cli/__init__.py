@@ -4,9 +4,12 @@ import click
 
 from engagelib import __version__
 from engagelib.cli._edge import Commands
+from engagelib.cli.customers import profile
 from engagelib.cli.demo import demo
+from engagelib.cli.items import complete, substitutes
 from engagelib.cli.logs import fit, report
-from engagelib.cli.models import recommend, show_versions, verify
+from engagelib.cli.models import show_versions, verify
+from engagelib.cli.recommend import recommend
 
 _CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
 
@@ -18,9 +21,10 @@ def main(debug: bool) -> None:
     """What to show each customer next, from what customers looked at and bought.
 
     Start with `engagelib demo`, which runs on a log that comes with the library. For your own log: `report`
-    says what is in it, `fit` learns from it, and `recommend` lists items for one customer or for all.
+    says what is in it, `fit` learns from it, `recommend` lists items for one customer or for all, and
+    `profile` shows who a customer is.
     """
 
 
-for command in (demo, report, fit, recommend, verify, show_versions):
+for command in (demo, report, fit, recommend, profile, substitutes, complete, verify, show_versions):
     main.add_command(command)

@@ -2,7 +2,9 @@
 
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -23,8 +25,18 @@ _AS_TYPED: Final = (
     (re.compile(r"a datetime, a date, a numpy.datetime64 or a text in ISO 8601"), "a time in ISO 8601"),
     (re.compile(r"the `at` that was given"), "the clock's time or --at"),
     (re.compile(r"\bpass overwrite=True"), "pass --overwrite"),
+    (re.compile(r"in which identities= looks"), "in which --namespace looks"),
+    (re.compile(r"IdentityMap\(\) without a column takes"), "a log that is read without --namespace takes"),
+    (re.compile(r"\btext_ids=True"), "--text-ids"),
     (re.compile(r"log\.report\(\) and log\.rejected"), "`engagelib report`"),
 )  # fmt: skip
+
+
+# Of tables beside the log no option renames columns or tells the unit of times.
+_IN_THE_FILE: Final = (
+    (re.compile(r'pass columns=\{"([^"]+)": "[^"]+"\}'), r"call that column \1"),
+    (re.compile(r'pass unit="\w+"'), "write times in ISO 8601"),
+)
 
 
 class Failure(click.ClickException):
@@ -81,6 +93,19 @@ class Commands(click.Group):
         if not standalone_mode:
             return code
         sys.exit(code if isinstance(code, int) else 0)
+
+
+@contextmanager
+def in_file(path: Path) -> Iterator[None]:
+    """Say of an error which file beside the log it is about."""
+    try:
+        yield
+    except EngageError as error:
+        message = f"{path}: {error}"
+        for pattern, instead in _IN_THE_FILE:
+            message = pattern.sub(instead, message)
+        error.args = (message,)
+        raise
 
 
 def _print_error(error: click.ClickException) -> None:

@@ -1,14 +1,15 @@
-"""The command `demo`: the whole way on a real shop's log, from the report to two customers' suggestions."""
+"""The command `demo`: the whole way on a real shop's log, from the report to answers that change live."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from engagelib.cli._show import fitted, stage, suggestions
+from engagelib.cli._show import WIDTH, fitted, shortened, stage, suggestions
 
 if TYPE_CHECKING:
     from engagelib.events import EventLog
+    from engagelib.recommender import Recommendation, Recommender
     from engagelib.tables import Cell
     from engagelib.vocabulary import Id
 
@@ -16,6 +17,7 @@ _TEST_DAYS: Final = 28
 _K: Final = 5
 _N_NEWEST: Final = 6
 _FEW_ORDERS, _MANY_ORDERS = 3, 12
+_VISITOR: Final = 999_999
 _INDENT: Final = "   "
 
 _NEXT = """\
@@ -25,6 +27,7 @@ Next, with a log of your own (a CSV or Parquet file with at least customer_id an
    engagelib fit LOG --out shop.engage                   learn from it
    engagelib recommend shop.engage --customer ID -x      one customer, with reasons
    engagelib recommend shop.engage --all --out lists     every customer, as Parquet files
+   engagelib profile shop.engage --customer ID           who a customer is, for a member of staff
 
 `engagelib COMMAND --help` says more; --columns customer_id=NAME tells it your names of columns."""
 
@@ -55,6 +58,8 @@ def demo(save: Path | None) -> None:
     _head("3. The answers: learned from the whole log, for two customers")
     with stage("Fitting"):
         recommender = Recommender().fit(log)
+    customers: list[Id] = []
+    best: list[Recommendation] = []
     for n_orders in (_FEW_ORDERS, _MANY_ORDERS):
         customer, n_alike = last_to_order(log, n_orders)
         click.echo(
@@ -64,11 +69,15 @@ def demo(save: Path | None) -> None:
         found = recommender.recommend(customer, k=_K, explain=True)
         click.echo(f"\n{_INDENT}What to show next, and why:")
         click.echo(_indented(suggestions(found, explain=True)) + "\n")
+        customers.append(customer)
+        best.append(found[0])
+    saved = "" if save is None else f"Saved as version {recommender.save(save)} of {save}\n"
 
-    if save is not None:
-        version = recommender.save(save)
-        click.echo(f"Saved as version {version} of {save}\n")
-    click.echo(_NEXT)
+    _head("4. While it serves: who is on the phone, and answers that change without learning anew")
+    page = str(recommender.profile(customers[0]))
+    click.echo(page.partition("\n\n")[0] + "\n")  # the lists behind the facts stand above
+    click.echo(_served(recommender, customers[0], best[1]))
+    click.echo(f"\n{saved}\n{_NEXT}" if saved else f"\n{_NEXT}")
 
 
 def _checked(log: "EventLog") -> str:
@@ -111,6 +120,19 @@ def _history(log: "EventLog", customer: "Id") -> str:
     return f"Bought last:\n{text_table(('', '', ''), rows)}" + (
         f"\nand {n_more:,} more items" if n_more else ""
     )
+
+
+def _served(recommender: "Recommender", customer: "Id", looked_at: "Recommendation") -> str:
+    """Say what happened while it served, and what was shown next each time."""
+    from engagelib.demo import serve
+
+    lines = []
+    for step in serve(recommender, customer, _VISITOR, looked_at):
+        lines += [
+            shortened(step.what, WIDTH),
+            _INDENT + shortened("; ".join(step.answer), WIDTH - len(_INDENT)),
+        ]
+    return "\n".join(lines)
 
 
 def _head(text: str) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from engagelib.cli._edge import in_file
 from engagelib.cli._show import stage
 
 if TYPE_CHECKING:
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
 
     from engagelib.events import EventLog
     from engagelib.events.log import OnBad, ReadOptions
+    from engagelib.identity import IdentityMap
 
 _FILE: Final = click.Path(exists=True, path_type=Path)
 _OPTIONS: Final = (
@@ -25,6 +27,12 @@ _OPTIONS: Final = (
         help="Our name for one of your event types, as in addtocart=cart. May be repeated."),
     click.option("--text-ids", is_flag=True,
         help="Read ids as text even where every one of them is an integer."),
+    click.option("--identities", type=_FILE, metavar="LINKS",
+        help="Table of ids that are one customer: customer_id, same_as, and where ids have namespaces "
+        "namespace, same_as_namespace."),
+    click.option("--namespace", metavar="COLUMN",
+        help="Column that says where each customer goes by that id, such as channel: the same id in two of "
+        "them is two customers, until --identities links them."),
     click.option("--unit", "-u", type=click.Choice(["s", "ms", "us", "ns"]),
         help="Unit of times that are numbers; seconds where not given."),
     click.option("--at", metavar="TIME",
@@ -129,6 +137,8 @@ def _read(
     columns: tuple[str, ...],
     event_types: tuple[str, ...],
     text_ids: bool,
+    identities: Path | None,
+    namespace: str | None,
     unit: str | None,
     at: str | None,
     on_bad: "OnBad",
@@ -145,6 +155,7 @@ def _read(
         "columns": _pairs(columns, "--columns"),
         "event_types": _pairs(event_types, "--event-type"),
         "text_ids": text_ids,
+        "identities": _map_of(identities, namespace, text_ids=text_ids),
         "unit": unit,
         "at": moment,
         "on_bad": on_bad,
@@ -154,6 +165,18 @@ def _read(
     if at is not None and log.time_kind != "timestamp":
         click.echo("Note: --at changes nothing: this log has no times.", err=True)
     return log
+
+
+def _map_of(links: Path | None, column: str | None, *, text_ids: bool) -> "IdentityMap | None":
+    """Make the map of which ids are one customer, None where nothing says so."""
+    if links is None and column is None:
+        return None
+    from engagelib.identity import IdentityMap
+
+    if links is None:
+        return IdentityMap(column, text_ids=text_ids)
+    with in_file(links):
+        return IdentityMap.from_frame(links, column=column, text_ids=text_ids)
 
 
 def _pairs(given: tuple[str, ...], option: str) -> Mapping[str, str]:

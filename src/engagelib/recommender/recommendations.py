@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
+from html import escape
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import numpy as np
@@ -153,7 +154,7 @@ class Recommendations(_Listed[Recommendation]):
 
     def _repr_html_(self) -> str:
         table = html_table(*self._shown(), title=self._title())
-        return f"{table}<p>{self.shortfall}</p>" if self.shortfall else table
+        return f"{table}<p>{escape(self.shortfall)}</p>" if self.shortfall else table
 
     def _title(self) -> str:
         if self.heading is not None:
