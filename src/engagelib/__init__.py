@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from engagelib.histories import Histories
     from engagelib.identity import IdentityMap
     from engagelib.loading import load
-    from engagelib.models import ItemKNN, Model, Popularity
+    from engagelib.models import ALS, BPR, EASE, ItemKNN, Model, Popularity
     from engagelib.recommender import Recommendations, Recommender, Rule
     from engagelib.splitting import split_by_position, split_by_session, split_by_time
     from engagelib.versions import show_versions
@@ -24,7 +24,10 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "ALS",
     "Availability",
+    "BPR",
+    "EASE",
     "EngageError",
     "EventLog",
     "Histories",
@@ -46,7 +49,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ALS": "models",
     "Availability": "availability",
+    "BPR": "models",
+    "EASE": "models",
     "EngageError": "errors",
     "EventLog": "events",
     "Histories": "histories",

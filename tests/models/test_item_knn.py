@@ -254,6 +254,6 @@ def test_a_model_is_named_or_given():
     assert make_model(model) is model
     assert repr(make_model("item_knn")) == "ItemKNN()"
     for wrong in ("nearest", 3):
-        text = f"models={wrong!r}: expected a Model, or one of item_knn, popularity."
+        text = f"models={wrong!r}: expected a Model, or one of als, bpr, ease, item_knn, popularity."
         with pytest.raises(ArgumentError, match=f"^{re.escape(text)}$"):
             make_model(wrong)

@@ -1,6 +1,7 @@
 """What each argument of a call does, and the other questions a recommender answers."""
 
 import math
+import sys
 
 import numpy as np
 import pytest
@@ -345,18 +346,35 @@ def test_a_table_has_a_row_an_item(shop):
 # Which models
 
 
-def test_auto_picks_neighbours_where_histories_share_items():
-    recommender = Recommender().fit(random_log())
-    assert repr(recommender.models_) == "[ItemKNN()]"
-    assert (
-        dict(recommender.summary().rows)["chosen"]
-        == "auto: histories share items, so item_knn (recent events count most)"
+def chosen(recommender):
+    return dict(recommender.summary().rows)["chosen"]
+
+
+def test_auto_says_what_it_chose_and_why(monkeypatch):
+    small = Recommender().fit(random_log())
+    assert repr(small.models_) == "[EASE()]"
+    assert chosen(small) == (
+        "auto: ease, as 30 unknowns are solved for in seconds; no als, as 30 items or histories are too few "
+        "for factors (recent events count most)"
     )
-    plain = Recommender().fit(random_log(time_kind="set"))
-    assert (
-        dict(plain.summary().rows)["chosen"]
-        == "auto: histories share items, so item_knn (no timestamps: no decay)"
+    assert chosen(Recommender().fit(random_log(time_kind="set"))).endswith("(no timestamps: no decay)")
+    monkeypatch.setattr("engagelib.recommender.choosing._LEAST_FOR_FACTORS", 20)
+    blend = Recommender().fit(random_log())
+    assert repr(blend.models_) == "[EASE(), ALS()]"
+    n_several = int((np.diff(blend.histories_.matrix().indptr) > 1).sum())
+    assert chosen(blend) == (
+        "auto: an equal-weight blend of ease, as 30 unknowns are solved for in seconds; als, as "
+        f"{n_several} histories hold several of 30 items (recent events count most)"
     )
+    monkeypatch.setattr("engagelib.recommender.choosing._MOST_FOR_EASE", 29)
+    large = Recommender().fit(random_log())
+    assert repr(large.models_) == "[ItemKNN(), ALS()]"
+    assert "item_knn, as ease would solve for 30 unknowns, above 29; als" in chosen(large)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "implicit"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    alone = Recommender().fit(random_log())
+    assert repr(alone.models_) == "[ItemKNN()]"
+    assert "; als is left out, because what it needs is not installed" in chosen(alone)
 
 
 def test_auto_falls_back_on_popularity():
@@ -377,7 +395,7 @@ def test_three_items_are_enough_for_auto():
         .fit(log_of({"ann": [1, 2], "bob": [1, 2], "cyd": [2, 3], "dan": [1]}))
         .recommend("dan", k=1)
     )
-    assert [(entry.item_id, entry.source) for entry in found] == [(2, "item_knn")]
+    assert [(entry.item_id, entry.source) for entry in found] == [(2, "ease")]
 
 
 @pytest.mark.parametrize(

@@ -144,13 +144,13 @@ def test_before_fit():
 @pytest.mark.parametrize(
     ("models", "text"),
     [
-        ("als", "models='als': expected \"auto\", a Model, or one of item_knn, popularity."),
-        (["als"], "models='als': expected a Model, or one of item_knn, popularity."),
-        (["auto"], "models='auto': expected a Model, or one of item_knn, popularity."),
+        ("svd", "models='svd': expected \"auto\", a Model, or one of als, bpr, ease, item_knn, popularity."),
+        (["svd"], "models='svd': expected a Model, or one of als, bpr, ease, item_knn, popularity."),
+        (["auto"], "models='auto': expected a Model, or one of als, bpr, ease, item_knn, popularity."),
         ([], 'models=[]: expected "auto", a name, a Model or a list of these.'),
         (5, 'models=5: expected "auto", a name, a Model or a list of these.'),
         (None, 'models=None: expected "auto", a name, a Model or a list of these.'),
-        ([5], "models=5: expected a Model, or one of item_knn, popularity."),
+        ([5], "models=5: expected a Model, or one of als, bpr, ease, item_knn, popularity."),
     ],
 )
 def test_models_that_are_none(models, text):

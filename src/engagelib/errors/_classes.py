@@ -42,6 +42,10 @@ class NotEnoughDataError(EngageError, ValueError):
     """The log lacks what was asked of it, such as times, sessions or enough events."""
 
 
+class TooLargeError(EngageError, ValueError):
+    """What was asked for would take more memory than it may."""
+
+
 class LeakError(EngageError, ValueError):
     """Training data reaches into what it is to be tested on."""
 

@@ -4,13 +4,29 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from engagelib import errors
+from engagelib.models.als import ALS
 from engagelib.models.base import LinearModel, Model
+from engagelib.models.bpr import BPR
+from engagelib.models.ease import EASE
+from engagelib.models.factors import FactorModel
 from engagelib.models.item_knn import ItemKNN
 from engagelib.models.popularity import Popularity
 
-__all__ = ["ItemKNN", "LinearModel", "Model", "Popularity", "make_model", "model_names", "restore_model"]
+__all__ = [
+    "ALS",
+    "BPR",
+    "EASE",
+    "FactorModel",
+    "ItemKNN",
+    "LinearModel",
+    "Model",
+    "Popularity",
+    "make_model",
+    "model_names",
+    "restore_model",
+]
 
-_MODELS: Mapping[str, type[Model]] = {model.name: model for model in (ItemKNN, Popularity)}
+_MODELS: Mapping[str, type[Model]] = {model.name: model for model in (ALS, BPR, EASE, ItemKNN, Popularity)}
 
 
 def model_names() -> tuple[str, ...]:

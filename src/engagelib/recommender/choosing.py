@@ -2,11 +2,22 @@
 
 from collections.abc import Mapping, Sequence
 from copy import copy
+from typing import Final
+
+import numpy as np
 
 from engagelib import errors
 from engagelib.histories import Histories
-from engagelib.models import ItemKNN, Model, Popularity, make_model, model_names
+from engagelib.models import ALS, EASE, ItemKNN, Model, Popularity, make_model, model_names
+from engagelib.models.interest import check_interest
 from engagelib.weights import EVENT_WEIGHTS
+
+# How the two limits were found stands in docs/decisions/0007-ease-and-factors.md.
+_MOST_FOR_EASE: Final = 12_000
+"""Items, or histories where these are fewer, that are solved for: time grows with the third power."""
+
+_LEAST_FOR_FACTORS: Final = 200
+"""Items, and histories with several of them: of fewer, 64 factors would learn each by heart."""
 
 
 def choose_models(
@@ -53,9 +64,39 @@ def choose_filler(models: Sequence[Model], histories: Histories, *, by_location:
 
 
 def _choose(histories: Histories, by_location: bool) -> tuple[list[Model], str]:
-    neighbours = ItemKNN().fit(histories)
-    if not len(neighbours.item_weights_.data):
+    """Let the log decide: a blend with equal weights of the models that it supports."""
+    n_met, n_several = _support(histories)
+    if not n_several:
         reason = "auto: no two items were met by one customer, so popularity alone"
         return [Popularity(by_location=by_location).fit(histories)], reason
     decay = "recent events count most" if histories.time_kind == "timestamp" else "no timestamps: no decay"
-    return [neighbours], f"auto: histories share items, so item_knn ({decay})"
+    recipes: list[Model] = []
+    reasons = []
+    n_solved = min(n_met, n_several)
+    if n_solved <= _MOST_FOR_EASE:
+        recipes.append(EASE())
+        reasons.append(f"ease, as {n_solved:,} unknowns are solved for in seconds")
+    else:
+        recipes.append(ItemKNN())
+        reasons.append(f"item_knn, as ease would solve for {n_solved:,} unknowns, above {_MOST_FOR_EASE:,}")
+    if n_met >= _LEAST_FOR_FACTORS and n_several >= _LEAST_FOR_FACTORS:
+        recipes.append(ALS())
+        reasons.append(f"als, as {n_several:,} histories hold several of {n_met:,} items")
+    else:
+        few = min(n_met, n_several)
+        reasons.append(f"no als, as {few:,} items or histories are too few for factors")
+    models, left_out = [], ""
+    for model in recipes:
+        try:
+            models.append(model.fit(histories))
+        except errors.MissingExtraError:
+            left_out = f"; {model.name} is left out, because what it needs is not installed"
+    blend = "an equal-weight blend of " if len(models) > 1 else ""
+    return models, f"auto: {blend}{'; '.join(reasons)}{left_out} ({decay})"
+
+
+def _support(histories: Histories) -> tuple[int, int]:
+    """Return how many items were met with a weight above 0, and how many histories met more than one."""
+    check_interest(histories, None)
+    met = histories.matrix()
+    return len(np.unique(met.indices)), int(np.count_nonzero(np.diff(met.indptr) > 1))

@@ -19,14 +19,15 @@ from engagelib.scoring._checks import (
     as_float32,
     check_finite_entries,
     check_ranking,
-    dense_rows,
     framed_rows,
     index_line,
     is_canonical,
-    row_norms,
     sparse_rows,
     whole_number,
 )
+from engagelib.scoring._factors import Factors
+
+__all__ = ["Factors", "ItemWeights", "Ranking", "TopK", "checked_ranking"]
 
 _ALTERED = "the file may be damaged, or altered after it was written."
 
@@ -198,54 +199,6 @@ class ItemWeights:
 
     def __repr__(self) -> str:
         return f"ItemWeights({self.shape[0]:,} x {self.shape[1]:,}, {len(self.data):,} entries)"
-
-
-class Factors:
-    """Item factors, checked once, with the order in which a search looks at them.
-
-    Parameters
-    ----------
-    array
-        One row an item, shape (n_items, n_factors). Float32 in row order is shared; anything else is copied.
-
-    Attributes
-    ----------
-    array
-        The factors, float32, shape (n_items, n_factors).
-    norms
-        Length of each item's row, float64, shape (n_items,).
-    permutation
-        Items by falling norm, ties to the lower index, int32, shape (n_items,).
-    by_norm, norms_by_norm
-        The rows of `array` and their norms, in the order of `permutation`.
-    place
-        Where each item stands in `permutation`, int32, shape (n_items,).
-
-    Raises
-    ------
-    ArgumentError
-        If the array is not two-dimensional, not of numbers, or holds a number that is not finite in
-        float32; the message names the first such position.
-    """
-
-    __slots__ = ("array", "by_norm", "norms", "norms_by_norm", "permutation", "place")
-
-    def __init__(self, array: npt.ArrayLike) -> None:
-        self.array: FloatArray = np.ascontiguousarray(dense_rows(array, "factors"))
-        self.norms: npt.NDArray[np.float64] = row_norms(self.array)
-        self.permutation: npt.NDArray[np.int32] = np.argsort(-self.norms, kind="stable").astype(np.int32)
-        self.by_norm: FloatArray = self.array[self.permutation]
-        self.norms_by_norm: npt.NDArray[np.float64] = self.norms[self.permutation]
-        self.place: npt.NDArray[np.int32] = np.empty(len(self.array), np.int32)
-        self.place[self.permutation] = np.arange(len(self.array), dtype=np.int32)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(n_items, n_factors)."""
-        return cast("tuple[int, int]", self.array.shape)
-
-    def __repr__(self) -> str:
-        return f"Factors({self.shape[0]:,} items x {self.shape[1]:,})"
 
 
 class Ranking:

@@ -1,0 +1,204 @@
+"""ALS: factors whose products are 1 where a customer met an item, and 0 elsewhere, as nearly as can be."""
+
+import os
+from collections.abc import Callable, Mapping
+from typing import ClassVar, Final, Self
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from engagelib import errors
+from engagelib.histories import Histories
+from engagelib.models.alike import alike_columns
+from engagelib.models.base import Contributions
+from engagelib.models.decay import HalfLife
+from engagelib.models.factors import FactorModel, average_alike, is_whole
+from engagelib.models.folding import solve_rows, sum_rows
+from engagelib.models.interest import check_interest
+from engagelib.models.training import implicit_matrix, run_apart
+from engagelib.scoring import Factors
+
+_ENTRIES_A_THREAD: Final = 50_000
+"""Fewer are not worth a thread: these wait for each other some hundred times."""
+
+_HINT: Final = "take a larger regularization, or a smaller alpha."
+
+
+class ALS(FactorModel):
+    """Matrix factorisation of implicit feedback by alternating least squares (Hu, Koren and Volinsky, 2008).
+
+    Factors minimise the sum over all customers and items of `c (p - x.y)^2`, where `p` is 1 for items met and
+    0 for all others, and `c` is `1 + alpha * interest`, plus a penalty times all squares. The library
+    `implicit` learns them. A customer's factor is then the exact minimum for their history, with the items'
+    factors as they are: the same for a known customer as for anybody with that history.
+
+    Parameters
+    ----------
+    n_factors
+        Length of a factor, at least 1.
+    regularization
+        Strength of the penalty, above 0, in units of the singular value up to which a log of this size is
+        noise: the root of `a + b`, with `a` the number of items of a history and `b` the number of
+        histories of an item, both as the mean over events. More makes recommendations more popular ones;
+        from some point on, nothing is learned at all.
+    alpha
+        What full interest in an item adds to its confidence of 1, above 0.
+    n_epochs
+        Times that all customers and all items are solved for, at least 1.
+    half_life_days
+        Age after which an event counts half, when learning and when scoring. "auto" is 60 days where the
+        log has timestamps, and no decay elsewhere; None is no decay.
+    event_weights
+        Confidence by event type; None for the defaults in `engagelib.weights`. Only their ratios matter:
+        interest saturates, one event of the heaviest type counts a half.
+    rng
+        A seed, of at least 0; the same log and seed give the same model.
+    n_threads
+        Threads to learn with, at least 1; None is one a processor. Their number changes nothing but the time.
+
+    Attributes
+    ----------
+    factors_
+        Factors of the items, in coordinates in which those of a customer without history would have the unit
+        matrix as their normal equations: with `Y` and the penalty as learned, `Y L^-T`, where
+        `L L' = Y'Y + penalty I`. Products with customers' factors are the same as before.
+    penalty_
+        The penalty itself, after `fit`.
+
+    References
+    ----------
+    Y. Hu, Y. Koren, C. Volinsky, "Collaborative Filtering for Implicit Feedback Datasets", ICDM 2008.
+    """
+
+    name: ClassVar[str] = "als"
+
+    def __init__(
+        self,
+        n_factors: int = 64,
+        *,
+        regularization: float = 0.7,
+        alpha: float = 2.0,
+        n_epochs: int = 15,
+        half_life_days: HalfLife = "auto",
+        event_weights: Mapping[str, float] | None = None,
+        rng: int = 0,
+        n_threads: int | None = None,
+    ) -> None:
+        self.n_factors = n_factors
+        self.regularization = regularization
+        self.alpha = alpha
+        self.n_epochs = n_epochs
+        self.half_life_days: HalfLife = half_life_days
+        self.event_weights = event_weights
+        self.rng = rng
+        self.n_threads = n_threads
+
+    def fit(self, histories: Histories) -> Self:
+        """Learn factors of items from all histories.
+
+        Raises
+        ------
+        ArgumentError
+            If a setting is outside its range, or leads to no finite factors.
+        NotEnoughDataError
+            If `half_life_days` is a number and the log has no timestamps; if no event type of the log
+            counts.
+        MissingExtraError
+            If `implicit` is not installed.
+        """
+        self._check_settings(
+            counts={"n_factors": self.n_factors, "n_epochs": self.n_epochs},
+            above_zero={"regularization": self.regularization, "alpha": self.alpha},
+        )
+        if self.n_threads is not None and not (is_whole(self.n_threads) and self.n_threads >= 1):
+            raise errors.bad_argument("n_threads", self.n_threads, "an integer of at least 1, or None")
+        check_interest(histories, self.event_weights)
+        confidence = self._confidence(self.interest(histories))
+        self.penalty_ = self.regularization * _noise(confidence)
+        vectors = np.zeros((histories.n_items, self.n_factors), np.float32)
+        if confidence.nnz:
+            vectors = run_apart(lambda check: self._train(confidence, check), "ALS", _HINT)
+        self.factors_ = Factors(vectors)
+        return self
+
+    def fold(self, interest: csr_array) -> np.ndarray:
+        """Solve for the factors of histories, exactly: their gradient is zero."""
+        confidence = self._confidence(interest)
+        vectors = self.factors_.array
+        right = sum_rows(confidence, vectors)
+        return solve_rows(_beyond_one(confidence), vectors, right).astype(np.float32)
+
+    def contributions(
+        self, block: Histories, item_index: np.ndarray, *, at: int | None = None
+    ) -> Contributions:
+        """Take the score apart by the items of the history (Hu, Koren and Volinsky, 2008, section 5).
+
+        The factor of a history is a sum of one term an item, weighed by all items together; the product of
+        such a term with a listed item is what the one contributes to the other.
+        """
+        confidence = self._confidence(self._known_interest(block, at))
+        vectors = self.factors_.array
+        n_listed, n_entries = len(item_index), confidence.nnz
+        asked = vectors[item_index].astype(np.float64)
+        again = csr_array(
+            (
+                np.tile(confidence.data, n_listed),
+                np.tile(confidence.indices, n_listed),
+                np.arange(n_listed + 1) * n_entries,
+            ),
+            shape=(n_listed, confidence.shape[1]),
+        )
+        weighed = solve_rows(_beyond_one(again), vectors, asked)
+        theirs = vectors[confidence.indices].astype(np.float64)
+        value = np.einsum("if,jf->ij", weighed, theirs) * confidence.data
+        listed = np.repeat(np.arange(n_listed), n_entries)
+        return Contributions(listed, np.tile(confidence.indices, n_listed), value.ravel())
+
+    def _confidence(self, interest: csr_array) -> csr_array:
+        confidence = 1.0 + self.alpha * interest.data.astype(np.float64)
+        return csr_array(
+            (confidence.astype(np.float32), interest.indices, interest.indptr), shape=interest.shape
+        )
+
+    def _train(self, confidence: csr_array, check: Callable[..., None]) -> np.ndarray:
+        """Return the factors of all items, the same to the last bit for those of equal columns."""
+        from implicit.cpu.als import AlternatingLeastSquares
+        from scipy.linalg import solve_triangular
+
+        matrix = implicit_matrix(confidence)
+        learner = AlternatingLeastSquares(
+            factors=self.n_factors,
+            regularization=self.penalty_,
+            alpha=1.0,
+            iterations=self.n_epochs,
+            num_threads=min(self.n_threads or _n_processors(), 1 + matrix.nnz // _ENTRIES_A_THREAD),
+            random_state=self.rng,
+        )
+        learner.fit(matrix, show_progress=False, callback=check)
+        # The epochs take a few steps towards each minimum; the last factors of items are the minimum itself.
+        learned = learner.recalculate_item(np.arange(matrix.shape[1]), matrix.T.tocsr())
+        group = alike_columns(confidence)
+        learned = average_alike(learned.astype(np.float64), group)
+        gram = learned.T @ (learned * np.bincount(group)[:, None])
+        lower = np.linalg.cholesky(gram + self.penalty_ * np.eye(self.n_factors))
+        turned = solve_triangular(lower, learned.T, lower=True).T
+        return np.asarray(turned[group], np.float32)
+
+
+def _n_processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _beyond_one(confidence: csr_array) -> csr_array:
+    """Return what confidence is above that of an item which was not met."""
+    beyond = confidence.data.astype(np.float64) - 1.0
+    return csr_array((beyond, confidence.indices, confidence.indptr), shape=confidence.shape)
+
+
+def _noise(cells: csr_array) -> float:
+    """Return the singular value up to which a matrix with so many entries in rows and columns is noise."""
+    squares = 0.0
+    for lengths in (np.diff(cells.indptr), np.bincount(cells.indices, minlength=cells.shape[1])):
+        squares += float((lengths.astype(np.float64) ** 2).sum())
+    return float(np.sqrt(squares / max(cells.nnz, 1)))

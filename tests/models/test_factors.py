@@ -1,0 +1,501 @@
+"""Factor models: the optimum of what is folded in, what `implicit` finds, and what a score is made of."""
+
+import re
+import signal
+import sys
+import threading
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy.sparse import csr_array, csr_matrix
+from threadpoolctl import threadpool_info, threadpool_limits
+
+from engagelib import ALS, BPR, Histories
+from engagelib.errors import ArgumentError, MissingExtraError, NotEnoughDataError, NotFittedError
+from engagelib.models import als, folding
+from engagelib.models.alike import alike_columns
+from engagelib.models.factors import average_alike
+from engagelib.models.folding import solve_rows, sum_rows
+from engagelib.models.training import implicit_matrix, run_apart
+from engagelib.scoring import Factors
+from engagelib.testing import histories_of, random_log
+
+SMALL = {"n_factors": 6, "n_epochs": 5}
+
+
+def histories(**keywords):
+    return Histories.from_log(random_log(**keywords))
+
+
+def learner_of(model, log):
+    """What `implicit` learns from the same matrix, its last factors of items solved for as ours are."""
+    from implicit.cpu.als import AlternatingLeastSquares
+
+    confidence = implicit_matrix(model._confidence(model.interest(log)))
+    with threadpool_limits(1, user_api="blas"):
+        learner = AlternatingLeastSquares(
+            factors=model.n_factors, regularization=model.penalty_, iterations=model.n_epochs, num_threads=1,
+            random_state=model.rng,
+        )  # fmt: skip
+        learner.fit(confidence, show_progress=False)
+        learner.item_factors = learner.recalculate_item(np.arange(log.n_items), confidence.T.tocsr())
+    learner._YtY = None
+    return learner, confidence
+
+
+# Folding
+
+
+@st.composite
+def systems(draw):
+    n_rows, n_items, n_factors = draw(st.integers(0, 6)), draw(st.integers(1, 6)), draw(st.integers(1, 4))
+    rng = np.random.default_rng(draw(st.integers(0, 99)))
+    filled = rng.random((n_rows, n_items)) < 0.6
+    extra = csr_array((rng.choice([0.0, 0.5, 3.0, 40.0], (n_rows, n_items)) + 1e-3) * filled)
+    vectors = rng.integers(-2, 3, (n_items, n_factors)).astype(np.float32)
+    return extra, vectors, rng.integers(-3, 4, (n_rows, n_factors)).astype(np.float64)
+
+
+@given(system=systems(), cells=st.sampled_from([1, 7, 1 << 19]))
+def test_rows_are_solved_as_the_dense_definition_is(system, cells):
+    extra, vectors, right = system
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(folding, "_CELLS", cells)
+        found = solve_rows(extra, vectors, right)
+        sums = sum_rows(extra, vectors)
+    np.testing.assert_allclose(sums, extra.toarray() @ vectors, rtol=1e-12, atol=1e-12)
+    for row, given_right in enumerate(right):
+        weighed = vectors.T.astype(float) @ (extra.toarray()[row][:, None] * vectors)
+        expected = np.linalg.solve(np.eye(vectors.shape[1]) + weighed, given_right)
+        np.testing.assert_allclose(found[row], expected, rtol=1e-6, atol=1e-7)
+
+
+def test_a_row_is_solved_alike_in_any_company():
+    rng = np.random.default_rng(3)
+    extra = csr_array(rng.exponential(9.0, (200, 300)) * (rng.random((200, 300)) < rng.random((200, 1)) ** 3))
+    vectors = (rng.standard_normal((300, 33)) / 9).astype(np.float32)
+    right = sum_rows(extra, vectors)
+    whole = solve_rows(extra, vectors, right)
+    order = rng.permutation(200)
+    assert solve_rows(extra[order], vectors, right[order]).tobytes() == whole[order].tobytes()
+    for row in range(0, 200, 7):
+        alone = extra[[row]]
+        assert sum_rows(alone, vectors).tobytes() == right[[row]].tobytes()
+        assert solve_rows(alone, vectors, right[[row]]).tobytes() == whole[[row]].tobytes()
+
+
+def test_conjugate_gradients_stop_where_they_are_told():
+    extra, vectors = csr_array(np.array([[3.0, 5.0]])), np.array([[1, 2], [2, -1.5]], np.float32)
+    one_step = solve_rows(extra, vectors, np.ones((1, 2)), most_steps=1)
+    exact = solve_rows(extra, vectors, np.ones((1, 2)), most_steps=2)
+    matrix = np.eye(2) + vectors.T @ np.diag([3.0, 5.0]) @ vectors
+    assert not np.allclose(matrix @ one_step[0], 1)
+    np.testing.assert_allclose(matrix @ exact[0], 1, rtol=1e-6)
+
+
+# ALS
+
+
+def test_the_gradient_vanishes_at_the_folded_factor():
+    log = histories(n_customers=50, n_items=40, n_events=1500)
+    model = ALS(regularization=0.3, alpha=9.0, **SMALL).fit(log)
+    confidence = model._confidence(model.interest(log))
+    vectors = model.factors_.array.astype(np.float64)
+    factors = model.fold(model.interest(log)).astype(np.float64)
+    for row, factor in enumerate(factors):
+        items = confidence.indices[confidence.indptr[row] : confidence.indptr[row + 1]]
+        c = confidence.data[confidence.indptr[row] : confidence.indptr[row + 1]].astype(np.float64)
+        error = vectors[items] @ factor
+        gradient = factor + vectors[items].T @ ((c - 1) * error) - vectors[items].T @ c
+        assert np.abs(gradient).max() < 2e-6 * max(np.abs(vectors[items].T @ c).max(initial=0), 1e-9)
+
+
+@pytest.mark.parametrize("regularization", [0.2, 0.7])
+def test_scores_are_those_of_the_factors_that_implicit_itself_solves_for(regularization):
+    log = histories(n_customers=60, n_items=50, n_events=2000)
+    model = ALS(8, regularization=regularization, alpha=5.0).fit(log)
+    learner, confidence = learner_of(model, log)
+    assert confidence.shape[0] < log.n_histories, "some histories hold nothing that counts"
+    theirs = learner.recalculate_user(np.arange(confidence.shape[0]), confidence) @ learner.item_factors.T
+    rows = np.flatnonzero(np.diff(model.interest(log).indptr))
+    every = np.tile(np.arange(log.n_items), (len(rows), 1))
+    ours = model.score_pairs(log.take(rows), every)
+    np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=2e-5)
+    assert np.abs(ours).max() > 0.3
+
+
+def test_confidence_is_one_and_alpha_times_interest():
+    log = histories_of({"ann": ["a", "b", "b"], "bob": [("a", "view")]})
+    model = ALS(alpha=3.0, half_life_days=None)
+    confidence = model._confidence(model.interest(log)).toarray()
+    np.testing.assert_allclose(confidence, [[1 + 3 / 2, 1 + 3 * 2 / 3], [1 + 3 / 6, 0]], rtol=1e-6)
+
+
+# Of four customers two met both of two items: 3 and 3 items meet a history, weighed by itself, and so on.
+def test_the_penalty_is_in_units_of_noise():
+    log = histories_of({1: ["a", "b"], 2: ["a", "b"], 3: ["a"], 4: ["c"]})
+    model = ALS(2, regularization=0.5).fit(log)
+    rows = (4 + 4 + 1 + 1) / 6
+    columns = (9 + 4 + 1) / 6
+    assert model.penalty_ == pytest.approx(0.5 * (rows + columns) ** 0.5)
+
+
+def test_a_log_without_anything_in_common_keeps_its_factors():
+    # The penalty lies below the only singular value there is, 1.
+    log = histories_of({n: [n] for n in range(9)})
+    model = ALS(16).fit(log)
+    assert model.penalty_ < 1
+    assert model.score_topk(log, 1).item_index[:, 0].tolist() == list(range(9))
+
+
+@pytest.mark.parametrize("n_threads", [1, 2, 3, None])
+def test_threads_change_nothing(n_threads, monkeypatch):
+    monkeypatch.setattr(als, "_ENTRIES_A_THREAD", 1)
+    log = histories(n_events=900)
+    one, many = (ALS(n_threads=threads, **SMALL).fit(log) for threads in (1, n_threads))
+    assert one.factors_.array.tobytes() == many.factors_.array.tobytes()
+
+
+@pytest.mark.parametrize("model", [ALS, BPR])
+def test_another_seed_is_another_model(model):
+    log = histories()
+    first, again, other = (model(**SMALL, rng=rng).fit(log).factors_.array for rng in (1, 1, 2))
+    assert first.tobytes() == again.tobytes() != other.tobytes()
+
+
+@pytest.mark.parametrize("make", [ALS, BPR])
+def test_contributions_are_exact(make):
+    log = histories()
+    model = make(**SMALL).fit(log)
+    asked = np.array([5, 0, 11], np.int32)
+    for row in (0, 3, 9):
+        history = log.block(row, row + 1)
+        found = model.contributions(history, asked)
+        interest = model.interest(history)
+        v = model.factors_.array.astype(np.float64)
+        if make is ALS:
+            c = model._confidence(interest).toarray()[0].astype(np.float64)
+            inverse = np.linalg.inv(np.eye(6) + v.T @ (np.maximum(c - 1, 0)[:, None] * v))
+            terms = (v[asked] @ inverse @ v.T) * c
+        else:
+            share = interest.toarray()[0] / interest.sum()
+            terms = (model.scale_ * v[asked, :-1] @ v[:, :-1].T + v[asked, -1:]) * share
+        expected = np.zeros((3, log.n_items))
+        expected[found.listed, found.item_index] = found.value
+        np.testing.assert_allclose(expected, terms, rtol=1e-5, atol=1e-9)
+
+
+# BPR
+
+
+def test_bpr_averages_the_factors_of_a_history():
+    log = histories()
+    model = BPR(**SMALL).fit(log)
+    interest = model.interest(log)
+    share = interest.toarray() / np.maximum(interest.toarray().sum(axis=1), 1e-30)[:, None]
+    v = model.factors_.array.astype(np.float64)
+    expected = model.scale_ * (share @ v[:, :-1]) @ v[:, :-1].T + v[:, -1]
+    filled = np.diff(interest.indptr) > 0
+    every = np.tile(np.arange(log.n_items), (log.n_histories, 1))
+    np.testing.assert_allclose(
+        model.score_pairs(log, every), expected * filled[:, None], rtol=1e-4, atol=1e-6
+    )
+
+
+def bpr_learner(model, log):
+    from implicit.cpu.bpr import BayesianPersonalizedRanking
+
+    interest = model.interest(log)
+    learner = BayesianPersonalizedRanking(
+        factors=model.n_factors, learning_rate=model.learning_rate, regularization=model.regularization,
+        iterations=model.n_epochs, num_threads=1, random_state=model.rng,
+    )  # fmt: skip
+    learner.fit(implicit_matrix(interest), show_progress=False)
+    return learner, np.flatnonzero(np.diff(interest.indptr))
+
+
+def test_the_scale_is_the_least_squares_fit_to_the_learned_customers():
+    log = histories()
+    model = BPR(**SMALL).fit(log)
+    learner, rows = bpr_learner(model, log)
+    means = model.fold(model.interest(log))[rows, :-1] / model.scale_
+    scale, *_ = np.linalg.lstsq(means.reshape(-1, 1), learner.user_factors[:, :-1].ravel(), rcond=None)
+    assert model.scale_ == pytest.approx(scale[0], rel=1e-4)
+    assert BPR.from_arrays(model.to_arrays(), model.params()).scale_ == model.scale_
+
+
+def test_folded_customers_rank_held_out_items_about_as_well_as_learned_ones():
+    # Customers of one kind like the same items; of each customer the last few events are held out.
+    log = histories(n_customers=150, n_items=60, n_events=6000, rng=5)
+    cut = int(np.quantile(log.time, 0.8))
+    train, test = log.until(cut), log.matrix()
+    model = BPR(16, n_epochs=60).fit(train)
+    learner, rows = bpr_learner(model, train)
+    learned = np.zeros((log.n_histories, log.n_items), np.float32)
+    learned[rows] = learner.user_factors @ learner.item_factors.T
+    every = np.tile(np.arange(log.n_items), (log.n_histories, 1))
+    folded = model.score_pairs(train, every)
+    met, new = train.matrix().toarray() > 0, test.toarray() > 0
+
+    def auc(scores):
+        """Share of pairs of a new item and one never met, in the right order."""
+        parts = []
+        for row in range(log.n_customers):
+            found, never = scores[row, new[row] & ~met[row]], scores[row, ~new[row]]
+            if len(found) and len(never) and met[row].any():
+                parts.append((found[:, None] > never).mean())
+        return np.mean(parts)
+
+    assert auc(learned) > 0.8
+    assert auc(folded) > auc(learned) - 0.02
+
+
+# Items
+
+
+def test_similar_items_are_ranked_by_cosine():
+    for model in (ALS(**SMALL), BPR(**SMALL)):
+        log = histories()
+        v = model.fit(log).factors_.array.astype(np.float64)
+        v = v[:, :-1] if isinstance(model, BPR) else v
+        lengths = np.linalg.norm(v, axis=1)
+        cosine = (v @ v[4]) / np.maximum(lengths * lengths[4], 1e-30)
+        found = model.similar_topk(4, log.n_items)
+        positive = np.flatnonzero((cosine > 1e-6) & (np.arange(log.n_items) != 4))
+        assert set(found.items(0)) >= set(positive.tolist())
+        assert 4 not in found.items(0)
+        np.testing.assert_allclose(found.scores(0), cosine[found.items(0)], rtol=1e-4, atol=1e-6)
+        assert (found.score[0, : found.counts[0]] <= 1 + 1e-6).all()
+
+
+@pytest.mark.parametrize("make", [ALS, BPR])
+def test_nothing_is_known_of_items_that_nobody_met(make):
+    visits = {c: [c % 3, 3 + c % 2, (6, "login")] for c in range(8)} | {
+        9: [7, (7, "return")],
+        10: [(6, "login")],
+    }
+    log = histories_of(visits, items={"item_id": list(range(9))})
+    model = make(**SMALL).fit(log)
+    assert np.flatnonzero(model.factors_.norms).tolist() == [0, 1, 2, 3, 4]
+    found = model.score_topk(log, 9)
+    assert found.counts.tolist() == [5] * 8 + [0, 0]
+    assert model.score_topk(log, 9, available=np.arange(9) > 3).items(0) == [4]
+    assert not model.score_pairs(log, np.tile(np.arange(5, 9), (10, 1))).any()
+    # As of the day before it came back, a history of an item without factor says nothing either.
+    before = log.take(np.array([8]))
+    assert model.score_topk(before, 3, at=int(before.time[0])).counts.tolist() == [0]
+    assert model.similar_topk(6, 3).counts.tolist() == [0]
+
+
+def test_a_session_moves_the_answer_of_anybody():
+    log = histories()
+    for model in (ALS(**SMALL), BPR(**SMALL)):
+        model.fit(log)
+        met = model.score_topk(log.take(np.array([0])), 1).item_index[0, 0]
+        for row in (-1, 5):
+            block = log.take(np.array([row]))
+            during = block.followed_by(np.array([met]), "view", None)
+            scores = [model.score_pairs(one, np.array([[met]]))[0, 0] for one in (block, during)]
+            assert scores[1] > scores[0]
+
+
+# Equal columns
+
+
+@given(
+    columns=st.lists(
+        st.lists(st.sampled_from([0.0, 0.0, 1.0, 2.0]), min_size=3, max_size=3), min_size=1, max_size=9
+    )
+)
+def test_equal_columns_share_a_number(columns):
+    group = alike_columns(csr_array(np.array(columns, np.float32).T))
+    seen = []
+    for column, number in zip(columns, group.tolist(), strict=True):
+        if column not in seen:
+            seen.append(column)
+        assert number == seen.index(column)
+
+
+def test_where_an_entry_stands_tells_columns_apart():
+    # The same value in 2,000 places, and 2,000 values in the same place.
+    places = csr_array(np.eye(2000, dtype=np.float32))
+    values = csr_array(np.arange(1, 2001, dtype=np.float32)[None, :])
+    for matrix in (places, values):
+        assert alike_columns(matrix).tolist() == list(range(2000))
+    swapped = csr_array(np.array([[1, 2], [2, 1]], np.float32))
+    assert alike_columns(swapped).tolist() == [0, 1]
+
+
+def test_alike_rows_are_averaged():
+    vectors = np.array([[1.0, 2], [3, 4], [5, 6]])
+    assert average_alike(vectors, np.array([0, 1, 0])).tolist() == [[3, 4], [3, 4]]
+    assert average_alike(np.zeros((0, 2)), np.zeros(0, int)).shape == (0, 2)
+
+
+@pytest.mark.parametrize("make", [ALS, BPR])
+def test_items_that_the_same_customers_met_are_one(make):
+    at_once = [{"item_id": item, "position": 0} for item in range(12)]
+    log = histories_of({1: at_once, 2: at_once, 3: [*at_once[:6]], 4: [0, 99]}, time_kind="position")
+    vectors = make(**SMALL).fit(log).factors_.array
+    assert len(np.unique(vectors[1:6], axis=0)) == len(np.unique(vectors[6:12], axis=0)) == 1
+    assert len(np.unique(vectors, axis=0)) == 4
+
+
+# Saving
+
+
+@pytest.mark.parametrize("make", [ALS, BPR])
+def test_opening_computes_nothing(make, monkeypatch):
+    log = histories()
+    model = make(**SMALL).fit(log)
+    arrays = model.to_arrays()
+    monkeypatch.setattr(Factors, "__init__", None)
+    back = make.from_arrays(arrays, model.params())
+    for part in ("array", "by_norm", "norms_by_norm", "place"):
+        assert np.shares_memory(getattr(back.factors_, part), arrays[f"factors_{part}"])
+    assert back.score_topk(log, 5).score.tobytes() == model.score_topk(log, 5).score.tobytes()
+
+
+def test_nothing_of_a_customer_is_stored():
+    log = histories(n_customers=80)
+    for model in (ALS(**SMALL), BPR(**SMALL)):
+        lengths = {len(values) for values in model.fit(log).to_arrays().values()}
+        assert lengths <= {log.n_items, 1}
+
+
+# Refusals
+
+
+@pytest.mark.parametrize(
+    ("model", "text"),
+    [
+        (ALS(0), "n_factors=0: expected an integer of at least 1."),
+        (ALS(2.5), "n_factors=2.5: expected an integer of at least 1."),
+        (BPR(True), "n_factors=True: expected an integer of at least 1."),
+        (BPR(n_epochs=0), "n_epochs=0: expected an integer of at least 1."),
+        (ALS(regularization=0), "regularization=0: expected a number above 0, up to 1,000,000."),
+        (ALS(alpha=np.nan), "alpha=nan: expected a number above 0, up to 1,000,000."),
+        (ALS(alpha=1e30), "alpha=1e+30: expected a number above 0, up to 1,000,000."),
+        (BPR(learning_rate=-1), "learning_rate=-1: expected a number above 0, up to 1,000,000."),
+        (BPR(regularization="a"), "regularization='a': expected a number above 0, up to 1,000,000."),
+        (ALS(half_life_days=0), 'half_life_days=0: expected "auto", None or a number above 0.'),
+        (ALS(n_threads=0), "n_threads=0: expected an integer of at least 1, or None."),
+        (
+            BPR(rng=-1),
+            "rng=-1: expected an integer of at least 0. Hint: a seed makes a refit the same model again, "
+            "which a generator does not.",
+        ),
+    ],
+)
+def test_settings_outside_their_range_are_refused_by_fit(model, text):
+    with pytest.raises(ArgumentError, match=f"^{re.escape(text)}$"):
+        model.fit(histories_of({1: [1, 2]}))
+
+
+@pytest.mark.parametrize("make", [ALS, BPR])
+def test_a_log_that_lacks_what_is_asked_for_is_refused_by_fit(make):
+    text = "half_life_days needs a timestamp for each event; this log tells order by 'set'."
+    with pytest.raises(NotEnoughDataError, match=f"^{re.escape(text)}"):
+        make(half_life_days=3.0).fit(histories_of({1: [1]}, time_kind="set"))
+    with pytest.raises(NotEnoughDataError, match=r"^no event type of the log counts as interest"):
+        make(event_weights={"listen": 1.0}).fit(histories_of({1: [1]}))
+
+
+def test_training_that_goes_astray_is_worded():
+    log = histories()
+    with pytest.raises(ArgumentError) as caught:
+        BPR(8, learning_rate=1e6, regularization=1.0).fit(log)
+    assert str(caught.value) == (
+        "BPR learned no finite factors with these settings: expected it to converge. "
+        "Hint: take a smaller learning_rate, or a smaller regularization."
+    )
+
+    def singular(check):
+        raise np.linalg.LinAlgError("Matrix is not positive definite")
+
+    with pytest.raises(ArgumentError, match=r"^ALS learned no finite factors .* Hint: take a larger one\.$"):
+        run_apart(singular, "ALS", "take a larger one.")
+
+
+def test_without_implicit_learning_is_refused_in_words(monkeypatch):
+    monkeypatch.setitem(sys.modules, "implicit", None)
+    for model in (ALS(), BPR()):
+        with pytest.raises(MissingExtraError) as caught:
+            model.fit(histories())
+        kind = type(model).__name__
+        assert re.fullmatch(
+            rf"{kind} learns by the package implicit, which can't be imported \(.*implicit.*\)\. "
+            r"Hint: pip install implicit; a model that was saved answers without it\.",
+            str(caught.value),
+        )
+        assert isinstance(caught.value, ImportError)
+
+
+def test_a_fault_of_training_itself_is_not_reworded():
+    def broken(check):
+        raise RuntimeError("out of luck")
+
+    with pytest.raises(RuntimeError, match=r"^out of luck$"):
+        run_apart(broken, "ALS", "")
+
+
+def test_what_trains_has_one_thread_of_blas_and_is_gone_afterwards():
+    seen = {}
+
+    def job(check):
+        check(3, loss=1.0)
+        seen["thread"] = threading.current_thread()
+        return [api["num_threads"] for api in threadpool_info() if api["user_api"] == "blas"]
+
+    before = [api["num_threads"] for api in threadpool_info() if api["user_api"] == "blas"]
+    assert set(run_apart(job, "ALS", "")) == {1}
+    assert [api["num_threads"] for api in threadpool_info() if api["user_api"] == "blas"] == before
+    assert seen["thread"] is not threading.current_thread()
+    assert not seen["thread"].is_alive()
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals of POSIX")
+def test_an_interrupted_caller_stops_the_training():
+    epochs, trainers = [], []
+
+    def job(check):
+        trainers.append(threading.current_thread())
+        interrupt = (threading.main_thread().ident, signal.SIGINT)
+        threading.Timer(0.05, signal.pthread_kill, interrupt).start()
+        for epoch in range(1000):
+            check(epoch)
+            epochs.append(epoch)
+            time.sleep(0.01)
+
+    with pytest.raises(KeyboardInterrupt):
+        run_apart(job, "ALS", "")
+    assert 0 < len(epochs) < 500
+    assert not trainers[0].is_alive()
+
+
+@pytest.mark.parametrize("make", [ALS, BPR])
+def test_before_fit_every_question_is_refused(make):
+    log = histories_of({1: [1, 2]})
+    text = rf"^this {make.__name__} is not fitted yet\. Call fit\(\) first, or load\(\) a saved one\.$"
+    for ask in (
+        lambda: make().contributions(log, np.array([0])),
+        lambda: make().similar_topk(0, 1),
+        lambda: make().score_item(log, 0),
+        lambda: make().to_arrays(),
+    ):
+        with pytest.raises(NotFittedError, match=text):
+            ask()
+
+
+def test_what_implicit_is_given_is_plain():
+    given = csr_array(np.array([[0, 2.0], [0, 0], [1, 3]]))
+    matrix = implicit_matrix(given)
+    assert isinstance(matrix, csr_matrix)
+    assert matrix.toarray().tolist() == [[0, 2], [1, 3]]
+    assert [part.dtype for part in (matrix.data, matrix.indices, matrix.indptr)] == [
+        np.float32,
+        *[np.int32] * 2,
+    ]
