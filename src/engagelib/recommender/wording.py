@@ -142,12 +142,12 @@ def _rhythm(rhythm: "Rhythm") -> str:
     text = f"last bought {_n(rhythm.days_since_last, 'day')} ago, {_n(rhythm.n_events_since, 'event')} since"
     if rhythm.usual_interval_days is None or rhythm.days_overdue is None:
         return text
-    beyond, overdue = "beyond" if rhythm.days_overdue >= 0 else "short of", abs(rhythm.days_overdue)
-    return (
-        f"usually every {_days(rhythm.usual_interval_days)} (median of {rhythm.n_intervals:,}); {text}, "
-        f"{_days(overdue)} {beyond} the usual; {rhythm.n_longer_intervals:,} of the "
-        f"{_n(rhythm.n_intervals, 'interval')} {'was' if rhythm.n_longer_intervals == 1 else 'were'} longer"
-    )
+    usual = f"usually every {_days(rhythm.usual_interval_days)} (median of {rhythm.n_intervals:,})"
+    if rhythm.days_overdue < 0:
+        return f"{usual}; {text}; due in {_days(-rhythm.days_overdue)}"
+    was = "was" if rhythm.n_longer_intervals == 1 else "were"
+    longer = f"{rhythm.n_longer_intervals:,} of the {_n(rhythm.n_intervals, 'interval')} {was} longer"
+    return f"{usual}; {text}; {_days(rhythm.days_overdue)} overdue ({longer})"
 
 
 def _of_items(quantity: float | None, n_events: int, event: str, n_items: int) -> str:
