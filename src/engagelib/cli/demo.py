@@ -106,8 +106,8 @@ def _checked(log: "EventLog") -> str:
     default = found.rows["default"]
     return (
         f"{table}\n"
-        f"{found.n_customers:,} customers judged, each by what they bought since: items new to them, and "
-        "those that are bought again.\n"
+        f"{found.n_customers:,} customers judged, each by what they bought since: items new to them, and\n"
+        "items that are bought again.\n"
         f"ndcg@10, default minus popularity: {default.difference:+.4f} "
         f"(95% interval {default.low:+.4f} to {default.high:+.4f})"
     )
