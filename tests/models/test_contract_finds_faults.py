@@ -356,7 +356,7 @@ def test_a_model_nobody_defined_is_refused_by_name(tmp_path):
     with pytest.raises(ArtifactError) as caught:
         eg.load(tmp_path / "shop")
     text = str(caught.value)
-    assert text.startswith("the file holds a model named 'passing': expected one of another, ")
+    assert text.startswith("the file holds a model named 'passing': expected one of als, another, ")
     assert "Hint: import the module of a model of your own before loading; any other comes from" in text
 
 

@@ -249,7 +249,7 @@ def test_before_fit_every_question_is_refused():
 
 
 def test_a_model_is_named_or_given():
-    assert model_names() == ("item_knn", "popularity")
+    assert model_names() == ("als", "bpr", "ease", "item_knn", "popularity")
     model = ItemKNN()
     assert make_model(model) is model
     assert repr(make_model("item_knn")) == "ItemKNN()"

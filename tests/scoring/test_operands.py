@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from scipy.sparse import coo_array, csc_matrix, csr_array
-from scoring_cases import same, sparse
+from scoring_cases import no_padding_faults, same, sparse
 
 from engagelib.errors import ArgumentError, ArtifactError
 from engagelib.scoring import (
@@ -267,6 +267,90 @@ def test_bad_factors_are_refused_in_words(given, text):
     with pytest.raises(ArgumentError) as caught:
         Factors(given)
     assert str(caught.value) == text
+
+
+PARTS = ("array", "by_norm", "norms_by_norm", "permutation", "place")
+
+
+def stored_factors():
+    """Factors with ties and zeros, and their arrays by name."""
+    made = Factors([[0, 1, 2], [3, 4, 0], [1, 0, -2], [0, 0, 0], [0, -5, 0], [2, 1, 1]])
+    return made, {name: getattr(made, name) for name in PARTS}
+
+
+def test_stored_factors_are_wrapped_without_a_copy(tmp_path):
+    made, arrays = stored_factors()
+    parts = {name: mapped(tmp_path, name, values) for name, values in arrays.items()}
+    factors = Factors.from_arrays(**parts)
+    for name, values in parts.items():
+        assert np.shares_memory(getattr(factors, name), values)
+    assert factors.shape == (6, 3)
+    assert factors.norms.tolist() == made.norms.tolist()
+    assert repr(factors) == "Factors(6 items x 3)"
+    queries = np.array([[1, 2, 0], [0, 0, 0], [-1, 0, 1]], np.float32)
+    exclude = sparse([{4: 1}, {0: 1}, {}], 6)
+    available = np.array([True, True, True, True, True, False])
+    for limits in ({}, {"exclude": exclude}, {"available": available}):
+        assert same(dense_topk(queries, factors, 4, **limits), dense_topk(queries, made, 4, **limits))
+    wanted = np.tile(np.arange(6), (3, 1))
+    assert dense_pairs(queries, factors, wanted).tolist() == dense_pairs(queries, made, wanted).tolist()
+    again = pickle.loads(pickle.dumps(factors))
+    assert same(dense_topk(queries, again, 4), dense_topk(queries, made, 4))
+
+
+@pytest.mark.parametrize(
+    ("altered", "text"),
+    [
+        ({"array": np.ones(6)}, "array has the shape (6,): expected two dimensions."),
+        ({"array": np.full((6, 3), "1")}, "array is of type <U1: expected real numbers."),
+        ({"by_norm": np.ones((5, 3))}, "by_norm has the shape (5, 3): expected (6, 3), one row an item."),
+        ({"norms_by_norm": np.ones((6, 1))}, "norms_by_norm has the shape (6, 1): expected one dimension."),
+        ({"norms_by_norm": np.ones(7)}, "norms_by_norm has the shape (7,): expected (6,), one row an item."),
+        ({"permutation": np.ones(6)}, "permutation is of type float64: expected integers."),
+        ({"permutation": np.arange(5)}, "permutation has the shape (5,): expected (6,), one row an item."),
+        ({"place": np.zeros((6, 1), int)}, "place has the shape (6, 1): expected one dimension."),
+        ({"place": np.arange(7)}, "place has the shape (7,): expected (6,), one row an item."),
+    ],
+)
+def test_stored_factors_that_do_not_fit_are_refused_in_words(altered, text):
+    _, arrays = stored_factors()
+    with pytest.raises(ArgumentError) as caught:
+        Factors.from_arrays(**{**arrays, **altered})
+    assert str(caught.value) == text
+
+
+@pytest.mark.parametrize("item", [6, -1, 2**31 - 1])
+def test_an_altered_permutation_is_found_when_it_is_used(item):
+    _, arrays = stored_factors()
+    arrays["permutation"] = arrays["permutation"].copy()
+    arrays["permutation"][2] = item
+    factors = Factors.from_arrays(**arrays)
+    text = f"place 2 of the stored ranking is item {item}, beyond 0 to 5: {AS_SAVED}"
+    for available in (None, np.ones(6, bool)):
+        with pytest.raises(ArtifactError) as caught:
+            dense_topk(np.ones((1, 3)), factors, 2, available=available)
+        assert str(caught.value) == text
+
+
+def test_altered_places_lead_nowhere_else():
+    made, arrays = stored_factors()
+    queries, exclude = np.ones((2, 3), np.float32), sparse([{1: 1}, {5: 1}], 6)
+    for place in (np.full(6, 2**31 - 1, np.int32), np.full(6, -7, np.int32)):
+        found = dense_topk(queries, Factors.from_arrays(**{**arrays, "place": place}), 3, exclude=exclude)
+        no_padding_faults(found, 3)
+    assert made.place.max() == 5
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs Linux's count of pages")
+def test_wrapping_stored_factors_reads_none():
+    # Pages of zeros take memory only once they are touched.
+    n_items, n_factors = 2_000_000, 16
+    array, by_norm = (np.zeros((n_items, n_factors), np.float32) for _ in range(2))
+    index = [np.zeros(n_items, np.int32) for _ in range(2)]
+    before = resident_bytes()
+    factors = Factors.from_arrays(array, by_norm, np.zeros(n_items), *index)
+    assert resident_bytes() - before < 2e6
+    assert factors.shape == (n_items, n_factors)
 
 
 def test_weights_and_factors_survive_a_trip_to_another_process():

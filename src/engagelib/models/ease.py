@@ -186,13 +186,15 @@ class _GramInverse:
         return found / self.penalty
 
     def rows(self, start: int, stop: int) -> np.ndarray:
-        """Return rows as a float32 array that may be written to, shape (stop - start, n)."""
+        """Return rows as a float32 array that may be written to, shape (stop - start, n).
+
+        What stands on the diagonal is of no meaning.
+        """
         if self.by_items:
             return np.array(self.stored[start:stop])
         explained = self.transposed @ (self.transposed[start:stop] @ self.stored).T
         rows: np.ndarray = np.ascontiguousarray(explained.T, np.float32)
         rows *= np.float32(-1.0 / self.penalty)
-        rows[np.arange(stop - start), np.arange(start, stop)] += np.float32(1.0 / self.penalty)
         return rows
 
 
