@@ -12,6 +12,7 @@ import re
 import secrets
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from copy import copy
 from dataclasses import dataclass
 from hashlib import blake2b
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from engagelib.recommender import Recommender
+    from engagelib.vocabulary import Id, Vocabulary
 
 try:
     import fcntl
@@ -80,7 +82,7 @@ def recommend_all(
     progress: bool | None = True,
     **arguments: Any,
 ) -> BatchResult:
-    """Write the lists of every customer of `recommender.customers_` to Parquet parts in a folder.
+    """Write the lists of every customer of `recommender.current_customers()` to Parquet parts in a folder.
 
     A part is written under another name, synced and moved into place: whatever ends the process, only whole
     parts are there, and the next call with the same model and settings writes those that are missing. Parts
@@ -98,7 +100,7 @@ def recommend_all(
     k
         Length of a list, at least 1.
     part_size
-        Customers in a part, at least 1; parts follow the order of `customers_`.
+        Customers in a part, at least 1; parts follow the order of those.
     resume
         False refuses a folder with a job in it, the same one or another.
     overwrite
@@ -120,20 +122,26 @@ def recommend_all(
     part_size = check_count(part_size, "part_size")
     arguments = {name: _collected(value) for name, value in arguments.items()}
     recommender.recommend_many([], k=k, **arguments)  # checks them all
-    job = _describe(recommender, part_size, {"k": k, **arguments})
+    recommender = copy(recommender)  # a reload meanwhile is not for this job
+    customers = recommender.current_customers()
+    job = _describe(recommender, customers, part_size, {"k": k, **arguments})
     folder = Path(out)
     if folder.exists() and not folder.is_dir():
         raise errors.batch.foreign_batch_folder(folder, "is a file")
     folder.mkdir(parents=True, exist_ok=True)
     with _alone(folder):
         _settle(folder, job, resume=resume, overwrite=overwrite)
-        return _write_parts(recommender, folder, job, {"k": k, **arguments}, progress)
+        return _write_parts(
+            recommender, folder, job, customers=customers, arguments={"k": k, **arguments}, progress=progress
+        )
 
 
 def _write_parts(
     recommender: "Recommender",
     folder: Path,
     job: dict[str, Any],
+    *,
+    customers: "Vocabulary",
     arguments: dict[str, Any],
     progress: bool | None,
 ) -> BatchResult:
@@ -154,7 +162,7 @@ def _write_parts(
     disable = None if progress is None else not progress
     with tqdm(total=n_customers, initial=found, unit=" customers", disable=disable) as bar:
         for number, block in blocks.items():
-            table = _part(recommender, block, arguments)
+            table = _part(recommender, customers.ids(block), arguments)
             _write_part(folder / _part_name(number), table)
             n_rows[number] = len(table)
             logger.info("wrote %s of %s, %d of %d", _part_name(number), folder, number + 1, n_parts)
@@ -166,11 +174,11 @@ def _write_parts(
     return BatchResult(folder, n_customers, total, n_written, n_parts - n_written)
 
 
-def _part(recommender: "Recommender", block: range, arguments: dict[str, Any]) -> "pa.Table":
+def _part(recommender: "Recommender", customers: list["Id"], arguments: dict[str, Any]) -> "pa.Table":
     """List for one block of customers, in the columns of a part."""
     import pyarrow as pa
 
-    found = recommender.recommend_many(recommender.customers_.ids(block), **arguments).to_table()
+    found = recommender.recommend_many(customers, **arguments).to_table()
     version = pa.array([recommender.model_version_], pa.string()).take(pa.array(np.zeros(len(found), int)))
     kinds = {"int": pa.int64(), "str": pa.string()}
     schema = pa.schema(
@@ -215,7 +223,9 @@ def _rows_of(file: Path) -> int | None:
 # The job
 
 
-def _describe(recommender: "Recommender", part_size: int, arguments: dict[str, Any]) -> dict[str, Any]:
+def _describe(
+    recommender: "Recommender", customers: "Vocabulary", part_size: int, arguments: dict[str, Any]
+) -> dict[str, Any]:
     """Say in JSON's types what makes two runs the same job."""
     # Defaults spelled out, so that a caller who names one asks for the same job.
     bound = inspect.signature(recommender.recommend_many).bind([], **arguments)
@@ -228,7 +238,7 @@ def _describe(recommender: "Recommender", part_size: int, arguments: dict[str, A
     available = recommender.availability
     settings["availability"] = None if available is None else available.digest()
     settings["changes_since_loading"] = recommender.n_changes_
-    n_customers = len(recommender.customers_)
+    n_customers = len(customers)
     return {
         "format": FORMAT,
         "format_version": FORMAT_VERSION,

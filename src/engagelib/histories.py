@@ -274,7 +274,8 @@ class Histories:
             now = at if at is not None else self.newest
             assert self.time is not None  # checked above
             assert now is not None
-            weight *= np.exp2((self.time[kept] - now) / (DAY * half_life_days))
+            # What is observed while serving may be newer than the moment that ages are counted from.
+            weight *= np.exp2(np.minimum(self.time[kept] - now, 0) / (DAY * half_life_days))
         if half_life_steps is not None and np.isfinite(half_life_steps):
             assert self.time is not None  # checked above
             weight *= np.exp2(-steps_back(history[kept], self.time[kept]) / half_life_steps)

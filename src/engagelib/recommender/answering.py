@@ -49,9 +49,11 @@ def rank_block(serving: Serving, block: Histories, seen: csr_array | None, reque
         named_lists(models, block, width, at=request.at, **limits), n_items=block.n_items, rules=rules
     )
     pinned = []
-    for pin in rules.pins:
+    for place, pin in enumerate(rules.pins):
         within = request.allowed & pin_mask(pin, block.n_items)
-        ranked = cells.among(within).best(n_rows, max(int(within.sum()), 1))
+        # Items named one by one have an order of their own; of others, earlier pins take the first at most.
+        deep = int(within.sum()) if pin.item_index is not None else min(sum(most[: place + 1]), block.n_items)
+        ranked = cells.among(within).best(n_rows, max(deep, 1))
         # What the shop wants on top is there whether it may fill a list or not.
         ranked = _filled(serving, ranked, request, always=True, **{**limits, "available": within})
         pinned.append(pinned_lists(ranked, pin, block.n_items))
@@ -125,9 +127,9 @@ def give_reasons(
 def find_audience(serving: Serving, item: int, request: Request, k: int) -> list[Member]:
     """List the customers whom one item suits best, those that were observed since fitting among them."""
     learned, live = serving.learned, serving.live
-    customers = learned.histories.block(0, learned.histories.n_customers)
-    score = score_customers(learned, customers, item, request)
     entries = dict(live.entries)
+    customers = live.as_of_now(learned.histories.block(0, learned.histories.n_customers))
+    score = score_customers(learned, customers, item, request)
     stale = live.stale_rows(entries)
     score[stale[stale < len(score)]] = 0.0
     best = np.argsort(-score, kind="stable")[:k]

@@ -15,6 +15,7 @@ from engagelib.locks import WriterLock
 from engagelib.models import Model, Popularity
 from engagelib.recommender.learned import Learned
 from engagelib.recommender.listing import source_names
+from engagelib.recommender.live import Live
 from engagelib.recommender.observing import Observed, check_events
 from engagelib.recommender.rules import Rule, check_rules
 from engagelib.recommender.serving import Serving, compiled_rules
@@ -77,7 +78,7 @@ class Foundation:
         learned = Learned.from_log(log, self.models, by_location=bool(self.popular_by))
         with self._lock:
             self._serving = Serving.over(learned, self._availability, self._rules)
-            self.model_version_ = None
+            self.model_version_, self._n_changes = None, 0
         return self
 
     # What was learned
@@ -111,6 +112,14 @@ class Foundation:
     def customers_(self) -> Vocabulary:
         """The customers that the recommender learned from; anonymous visits are none."""
         return self._fitted().learned.histories.customers
+
+    def current_customers(self) -> Vocabulary:
+        """Return the customers known now: `customers_`, with all that happened since.
+
+        Those observed since are among them and those forgotten are not; linked ones stand under the id that
+        stays. It is built anew where anything happened.
+        """
+        return self._fitted().live.customers()
 
     @property
     def items_(self) -> Vocabulary:
@@ -219,6 +228,7 @@ class Foundation:
                 events,
                 number=self._n_observed,
                 time_kind=learned.histories.time_kind,
+                newest=live.newest,
                 namespace=live.links.column,
             )
             by_customer: dict[Id | None, list[Observed]] = {}
@@ -295,13 +305,28 @@ class Foundation:
         """
         with self._lock:
             serving = self._fitted()
-            live = serving.live.snapshot()
+            live, number, n_changes = serving.live.snapshot(), self._n_observed, self._n_changes
         learned = settle(serving.learned, live)
         facts = {**learned.facts(), "rules": [rule.to_record() for rule in serving.rules]}
-        keep = 0 if live.n_forgotten else 1
+        keep = 0 if live.n_forgets else 1
         version = store.publish(path, "recommender", learned.to_arrays(), facts, keep=keep)
-        self.model_version_, self._path = version, Path(path)
+        if learned is not serving.learned:  # what was saved is mapped, and takes the place of the overlay
+            artifact = store.open_artifact(path)
+            if artifact.version == version:
+                learned = Learned.from_arrays(artifact.arrays, artifact.meta)
+        with self._lock:
+            if self._serving.learned is serving.learned:  # neither fitted nor reloaded meanwhile
+                self._settle_on(learned, live, number)
+                self._n_changes -= n_changes
+                self.model_version_, self._path = version, Path(path)
         return version
+
+    def _settle_on(self, learned: Learned, saved: Live, number: int) -> None:
+        """Serve what was saved, with what was observed, linked and forgotten since it was."""
+        if learned is self._serving.learned:
+            return
+        live = self._serving.live.beyond(saved, learned.histories, learned.identities, number)
+        self._serving = replace(Serving.over(learned, self._availability, self._rules), live=live)
 
     @classmethod
     def from_artifact(cls, artifact: store.Artifact) -> Self:
@@ -353,6 +378,7 @@ class Foundation:
                 serving = replace(serving, live=live)
             self._serving = serving
             self.model_version_, self._path = artifact.version, folder
+            self._n_changes += 1
         return True
 
     def _fitted(self) -> Serving:

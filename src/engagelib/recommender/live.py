@@ -1,7 +1,7 @@
 """Live: what was observed, linked and forgotten since fitting, laid over what was learned."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import numpy as np
@@ -10,7 +10,7 @@ from engagelib import errors
 from engagelib.histories import Histories
 from engagelib.identity import Identity, IdentityMap, spelled
 from engagelib.recommender.observing import Observed
-from engagelib.vocabulary import Id
+from engagelib.vocabulary import Id, Vocabulary
 from engagelib.weaving import join_rows, stack_rows
 
 _COLUMN_OF = {"channel": "channel", "location": "location", "order": "order_id", "session": "session_id"}
@@ -95,6 +95,14 @@ class Live:
         Those of `base`, and others that were observed.
     n_forgotten
         How many customers of `base` were forgotten.
+    n_forgets
+        How often anybody was forgotten since `base` was learned or saved.
+    forgotten
+        The ids of all who were forgotten: a model that still knows them can't bring them back.
+    latest
+        One element: the newest time that was observed, in microseconds, or 0.
+
+    The dictionaries and lists change in place, one step at a time; all else is replaced as a whole.
     """
 
     base: Histories
@@ -105,6 +113,9 @@ class Live:
     links: IdentityMap
     event_types: list[str]
     n_forgotten: int = 0
+    n_forgets: int = 0
+    forgotten: frozenset[Id] = frozenset()
+    latest: list[int] = field(default_factory=lambda: [0])
 
     @classmethod
     def over(cls, base: Histories, identities: IdentityMap | None) -> "Live":
@@ -116,6 +127,18 @@ class Live:
     def is_empty(self) -> bool:
         """Whether answers are those of what was learned alone."""
         return not (self.entries or self.aliases or self.visits)
+
+    @property
+    def newest(self) -> int | None:
+        """The newest moment known, what was observed included; None where the log has no times."""
+        if self.base.time_kind != "timestamp" or self.base.newest is None:
+            return self.base.newest
+        return max(self.base.newest, self.latest[0])
+
+    def as_of_now(self, block: Histories) -> Histories:
+        """Return histories whose ages are counted from the newest moment known."""
+        newest = self.newest
+        return block if block.newest == newest else replace(block, newest=newest)
 
     # Readers
 
@@ -141,11 +164,11 @@ class Live:
         if entry is not None:
             return entry.known, self.row_of(entry)
         row = self.base.customers.find(key)
-        return row >= 0, self.base.take(np.array([row]))
+        return row >= 0, self.as_of_now(self.base.take(np.array([row])))
 
     def row_of(self, entry: Entry) -> Histories:
         """Return the history of an entry, one row."""
-        return entry.history(self.base, tuple(self.event_types))
+        return self.as_of_now(entry.history(self.base, tuple(self.event_types)))
 
     def take(self, keys: Sequence[Id | None] | None, rows: np.ndarray) -> tuple[Histories, np.ndarray]:
         """Return the histories of many customers, and whether each is known.
@@ -157,7 +180,7 @@ class Live:
         rows
             Their rows in `base`, -1 where there is none.
         """
-        block, known = self.base.take(rows), np.asarray(rows) >= 0
+        block, known = self.as_of_now(self.base.take(rows)), np.asarray(rows) >= 0
         if keys is None or not self.entries:
             return block, known
         # No entry has the key None.
@@ -175,6 +198,20 @@ class Live:
         rows = {row for entry in entries.values() for row in entry.rows}
         return np.array(sorted({*rows, *owners} - {-1}), np.int64)
 
+    def customers(self) -> Vocabulary:
+        """Return the customers known now: without whom was forgotten, of linked ones the id that stays."""
+        entries = dict(self.entries)
+        return self.base.customers if not entries else self.joint_customers(entries)[0]
+
+    def joint_customers(self, entries: Mapping[Id, Entry]) -> tuple[Vocabulary, Vocabulary, list[Id]]:
+        """Return the customers known now, those of them whose row stands, and those that have an entry."""
+        stale = self.stale_rows(entries)
+        stands = np.ones(self.base.n_customers, bool)
+        stands[stale[stale < self.base.n_customers]] = False
+        fresh = [key for key, entry in entries.items() if entry.known and key not in self.aliases]
+        old = self.base.customers.subset(stands)
+        return _joined(old, fresh), old, fresh
+
     # Writers
 
     def certainly(self, identity: Identity) -> Id:
@@ -188,6 +225,8 @@ class Live:
         for event in events:
             if event.event_type not in self.event_types:
                 self.event_types.append(event.event_type)
+            if event.time is not None and event.time > self.latest[0]:
+                self.latest[0] = event.time
         if key is not None:
             self.entries[key] = self._entry(key).followed_by(events)
             return
@@ -210,12 +249,13 @@ class Live:
         if misfits == [one]:
             one, other = other, one
         mine, theirs = self._entry(one), self._entry(other)
+        names = {one: self.links.members(one), other: self.links.members(other)}
         kept = self.links.link(one, other)
         gone, leaving, staying = (other, theirs, mine) if kept == one else (one, mine, theirs)
         # In this order a reader finds either the two histories or the joint one, under both names.
         self.entries[kept] = staying.joined_with(leaving)
-        for alias, leads_to in list(self.aliases.items()):
-            if leads_to == gone:
+        for alias in names[gone]:
+            if self.aliases.get(alias) == gone:
                 self.aliases[alias] = kept
         self.aliases[gone] = kept
         return kept
@@ -238,14 +278,15 @@ class Live:
         aliases = {alias: leads_to for alias, leads_to in self.aliases.items() if leads_to != key}
         return replace(
             self, identities=identities, aliases=aliases, links=links,
-            n_forgotten=self.n_forgotten + is_learned,
+            n_forgotten=self.n_forgotten + is_learned, n_forgets=self.n_forgets + 1,
+            forgotten=self.forgotten | names,
         )  # fmt: skip
 
     def snapshot(self) -> "Live":
         """Return a copy that no later writer changes."""
         return replace(
             self, entries=dict(self.entries), visits=dict(self.visits), aliases=dict(self.aliases),
-            links=self.links.copy(), event_types=list(self.event_types),
+            links=self.links.copy(), event_types=list(self.event_types), latest=list(self.latest),
         )  # fmt: skip
 
     def knows(self, customer: Identity) -> bool:
@@ -267,22 +308,44 @@ class Live:
         live = Live.over(base, identities)
         for gone, kept in self.aliases.items():
             live.link(kept, gone)
-        for key, entry in self.entries.items():
-            if not entry.known and self.base.customers.find(key) >= 0:
-                live = live.without(key)
+        for name in self.forgotten:
+            if live.knows(name):
+                live = live.without(name)
+        live = replace(live, forgotten=live.forgotten | self.forgotten)
         newest = base.newest if base.time_kind == "timestamp" else None
-        for customer, event in self._events():
-            if newest is None or event.time is None or event.time > newest:
-                live.observe(None if customer is None else live.certainly(customer), [event])
-        return live
 
-    def _events(self) -> Iterator[tuple[Id | None, Observed]]:
+        def later(entry: Entry) -> list[Observed]:
+            observed = entry.observed()
+            if newest is None:
+                return observed
+            return [event for event in observed if event.time is None or event.time > newest]
+
+        return self._carried(live, later)
+
+    def beyond(self, saved: "Live", base: Histories, identities: IdentityMap | None, number: int) -> "Live":
+        """Lay what came after a save over it: events from `number` on, links made and customers forgotten."""
+        live = Live.over(base, identities)
+        for gone, kept in self.aliases.items():
+            if gone not in saved.aliases:
+                live.link(kept, gone)
+        for name in self.forgotten - saved.forgotten:
+            if live.knows(name):
+                live = live.without(name)
+        live = replace(live, forgotten=live.forgotten | self.forgotten)
+
+        def since(entry: Entry) -> list[Observed]:
+            return [event for event in entry.observed() if event.number >= number]
+
+        return self._carried(live, since)
+
+    def _carried(self, live: "Live", wanted: Callable[[Entry], list[Observed]]) -> "Live":
+        """Observe the events of this overlay that are wanted in another one."""
         for key, entry in self.entries.items():
-            for event in entry.observed():
-                yield key, event
+            if events := wanted(entry):
+                live.observe(live.certainly(key), events)
         for entry in self.visits.values():
-            for event in entry.observed():
-                yield None, event
+            live.observe(None, wanted(entry))
+        return live
 
     def _entry(self, key: Id) -> Entry:
         entry = self.entries.get(key)
@@ -298,7 +361,10 @@ class Live:
 
     def _fits(self, key: Id) -> bool:
         customers = self.base.customers
-        return not len(customers) or isinstance(key, str) == (customers.kind == "str")
+        if len(customers):
+            return isinstance(key, str) == (customers.kind == "str")
+        other = next(iter(self.entries), key)
+        return isinstance(key, str) == isinstance(other, str)
 
 
 def _as_row(events: list[Observed], before: Histories, event_types: tuple[str, ...]) -> Histories:
@@ -349,3 +415,12 @@ def _times(events: list[Observed], before: Histories) -> np.ndarray | None:
         times.append(time)
         latest = max(latest, time)
     return np.array(times, np.int64)
+
+
+def _joined(customers: Vocabulary, more: list[Id]) -> Vocabulary:
+    import pyarrow as pa
+
+    if not len(customers) or not more:
+        return Vocabulary.from_values(more) if more else customers
+    old = customers.to_arrow()
+    return Vocabulary.from_values(pa.concat_arrays([old, pa.array(more, old.type)]))

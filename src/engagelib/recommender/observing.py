@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any, Final, NamedTuple
 from unicodedata import normalize
 
@@ -9,7 +10,7 @@ import numpy as np
 
 from engagelib import errors
 from engagelib.identity import Identity, spelled
-from engagelib.times import to_microseconds
+from engagelib.times import DAY, spell, to_microseconds
 from engagelib.vocabulary import Id
 from engagelib.weights import ITEMLESS
 
@@ -18,6 +19,11 @@ _NAMES: Final = ("channel", "location", "order_id", "session_id")
 _KNOWN: Final = frozenset(
     {"customer_id", "item_id", "event_type", "timestamp", "position", *_NUMBERS, *_NAMES}
 )
+_LARGEST: Final = float(np.finfo(np.float32).max)
+_LAST_POSITION: Final = 2**62
+_FARTHEST: Final = 2 * 366 * DAY
+"""An event far ahead of all others is a mistyped year, and would make all others old."""
+
 _NOTHING: Final[Mapping[str, Any]] = {}
 
 
@@ -52,7 +58,7 @@ class Observed(NamedTuple):
 
 
 def check_events(
-    events: Any, *, number: int, time_kind: str, namespace: str | None
+    events: Any, *, number: int, time_kind: str, newest: int | None, namespace: str | None
 ) -> list[tuple[Identity | None, Observed]]:
     """Check live events; either all of them are good, or none is taken.
 
@@ -64,6 +70,8 @@ def check_events(
         Number of the first.
     time_kind
         How the log tells the order of events.
+    newest
+        The newest moment known, in microseconds; what lies more than two years after it is refused.
     namespace
         The column that names the namespace of a customer, as in `IdentityMap(column=)`.
 
@@ -81,11 +89,14 @@ def check_events(
         events = (events,)
     elif isinstance(events, str | bytes) or not isinstance(events, Iterable):
         raise errors.wrong_kind("events", type(events).__name__, "a mapping, or a list of mappings")
-    return [_check(event, place, number + place, time_kind, namespace) for place, event in enumerate(events)]
+    return [
+        _check(event, place, number + place, (time_kind, newest), namespace)
+        for place, event in enumerate(events)
+    ]
 
 
 def _check(
-    event: Any, place: int, number: int, time_kind: str, namespace: str | None
+    event: Any, place: int, number: int, order: tuple[str, int | None], namespace: str | None
 ) -> tuple[Identity | None, Observed]:
     if not isinstance(event, Mapping):
         raise errors.wrong_kind(f"events[{place}]", type(event).__name__, "a mapping, such as a dict")
@@ -117,18 +128,23 @@ def _check(
             customer = (event[namespace], customer)
         try:
             customer = spelled(customer)
-        except errors.ArgumentError as error:
+            str(customer).encode()
+        except (errors.ArgumentError, UnicodeEncodeError) as error:
             expected = "an integer, a text or a pair of a namespace and one of these"
             raise errors.live.bad_field(place, "customer_id", customer, expected) from error
     elif "session_id" not in names and "order_id" not in names:
         raise errors.live.bad_field(place, "customer_id", None, "an id, or else a session_id or order_id")
-    time = _time(event, place, time_kind)
+    time = _time(event, place, *order)
     return customer, Observed(number, item_id, event_type, time, numbers, names)
 
 
 def _id(value: Any, name: str, place: int) -> Id:
     if isinstance(value, str) and value:
-        return value if value.isascii() else normalize("NFC", value)
+        if value.isascii():
+            return value
+        with suppress(UnicodeEncodeError):  # a lone surrogate stands in no UTF-8 file
+            value.encode()
+            return normalize("NFC", value)
     if isinstance(value, int | np.integer) and not isinstance(value, bool):
         return int(value)
     raise errors.live.bad_field(place, name, value, "an integer or a text")
@@ -136,9 +152,10 @@ def _id(value: Any, name: str, place: int) -> Id:
 
 def _number(value: Any, name: str, place: int) -> float:
     if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
-        number = float(value)
-        if not math.isinf(number):
-            return number
+        with suppress(OverflowError):  # an integer beyond all floats
+            number = float(value)
+            if not abs(number) > _LARGEST:
+                return number
     raise errors.live.bad_field(place, name, value, "a finite number")
 
 
@@ -147,21 +164,26 @@ def _is_return(numbers: Mapping[str, float]) -> bool:
     return quantity < 0 or (math.isnan(quantity) and numbers.get("value", math.nan) < 0)
 
 
-def _time(event: Mapping[str, Any], place: int, time_kind: str) -> int | None:
+def _time(event: Mapping[str, Any], place: int, time_kind: str, newest: int | None) -> int | None:
     if time_kind == "timestamp":
         moment = event.get("timestamp")
         if moment is None:
             return None
         try:
-            return to_microseconds(moment, "timestamp")
+            time = to_microseconds(moment, "timestamp")
         except errors.ArgumentError as error:
             expected = "a datetime, a date, a numpy.datetime64 or a text in ISO 8601, from 1990 to 2200"
             raise errors.live.bad_field(place, "timestamp", moment, expected) from error
+        if newest is not None and time > newest + _FARTHEST:
+            expected = f"a moment at most two years after the newest one known, {spell(newest)} UTC"
+            raise errors.live.bad_field(place, "timestamp", moment, expected)
+        return time
     if time_kind == "position":
         position = event.get("position")
         if position is None:
             return None
-        if isinstance(position, int | np.integer) and not isinstance(position, bool):
+        is_whole = isinstance(position, int | np.integer) and not isinstance(position, bool)
+        if is_whole and abs(int(position)) <= _LAST_POSITION:
             return int(position)
-        raise errors.live.bad_field(place, "position", position, "an integer, or None")
+        raise errors.live.bad_field(place, "position", position, "an integer of at most 2**62, or None")
     return None

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -166,7 +167,8 @@ class Recommender(Foundation):
         Parameters
         ----------
         customer_ids
-            The customers, repeats allowed; None is all of `customers_`. Unknown ids, and None among ids, are
+            The customers, repeats allowed; None is all of `current_customers()`. Unknown ids, and None among
+            ids, are
             shown what is popular. The other parameters are those of `recommend`. The arrays are `k` columns
             wide, or as many as there are items where these are fewer.
         """
@@ -242,7 +244,7 @@ class Recommender(Foundation):
         serving = self._fitted()
         item = _item(serving.learned, item_id)
         request = Request.check(serving, k=k, at=at, channel=channel, location=location, rules=rules)
-        lists = alike(serving.learned, item, request.k, request.allowed)
+        lists = alike(serving.learned, item, request.width, request.allowed)
         return _about(serving, request, lists, f"Like item {item_id}", "no other item is like it")
 
     def substitutes(
@@ -431,15 +433,23 @@ def _whom(
     live, customers = serving.live, serving.learned.histories.customers
     ids: Sequence[Id] | Vocabulary
     if customer_ids is None or isinstance(customer_ids, Vocabulary):
-        ids = customers if customer_ids is None else customer_ids
+        ids = live.customers() if customer_ids is None else customer_ids
     else:
-        given = id_list(customer_ids, "customer_ids")
-        ids = [spelled(id_) if isinstance(id_, tuple) else id_ for id_ in given]
-    plain = live.identities is None and live.is_empty
-    if plain:
+        ids = list(map(_as_shown, id_list(customer_ids, "customer_ids")))
+    if live.identities is None and live.is_empty:
         return ids, None, np.arange(len(ids)) if customer_ids is None else customers.indices(ids)
     keys = list(map(live.who, ids))
     return ids, keys, customers.indices(keys)
+
+
+def _as_shown(customer_id: Any) -> Any:
+    """Return an id as a table shows it: a pair as its text, NumPy's integers as Python's."""
+    if isinstance(customer_id, tuple):
+        try:
+            return spelled(customer_id)
+        except errors.ArgumentError:  # no pair, and nobody's id
+            return str(customer_id)
+    return int(customer_id) if isinstance(customer_id, np.integer) else customer_id
 
 
 def _item(learned: Learned, item_id: Id) -> int:

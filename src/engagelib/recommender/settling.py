@@ -13,13 +13,9 @@ from engagelib.recommender.learned import Learned
 from engagelib.recommender.live import Live
 from engagelib.recommender.pairing import learn_together
 from engagelib.recommender.repeating import learn_repeats
-from engagelib.vocabulary import Id, Vocabulary
 from engagelib.weaving import stack_rows
 
 _Model = TypeVar("_Model", bound=Model)
-
-_PERSONAL = ("order", "session")
-"""Tables whose ids may lead to a person: what nobody uses any more is dropped."""
 
 
 def settle(learned: Learned, live: Live) -> Learned:
@@ -31,16 +27,16 @@ def settle(learned: Learned, live: Live) -> Learned:
 
     Events on items that the models never saw stay as events without an item.
     """
-    if live.is_empty:
+    if live.is_empty and not live.n_forgets:
         return learned
     histories = _woven(live)
     learned = replace(learned, histories=histories, identities=_identities(live))
-    if not live.n_forgotten:
+    if not live.n_forgets:
         return learned
     histories = _without_traces(histories)
     pending = dict(learned.erasure_pending)
     for model in learned.models:
-        if not model.counted:
+        if live.n_forgotten and not model.counted:
             pending[model.name] = pending.get(model.name, 0) + live.n_forgotten
     return replace(
         learned,
@@ -56,18 +52,14 @@ def settle(learned: Learned, live: Live) -> Learned:
 def _woven(live: Live) -> Histories:
     """Return histories with a row for each customer as they stand now, then the anonymous visits."""
     base, entries = live.base, dict(live.entries)
-    stale = live.stale_rows(entries)
-    fresh = {key: entry for key, entry in entries.items() if entry.known and key not in live.aliases}
-    visits = list(live.visits.values())
-    kept = np.ones(base.n_customers, bool)
-    kept[stale[stale < base.n_customers]] = False
-    customers = _joined(base.customers.subset(kept), list(fresh))
+    customers, old, keys = live.joint_customers(entries)
+    fresh, visits = [entries[key] for key in keys], list(live.visits.values())
     rows = np.full(len(customers), -1, np.int64)
-    rows[customers.indices(base.customers.subset(kept))] = np.flatnonzero(kept)
-    rows[customers.indices(list(fresh))] = base.n_histories + np.arange(len(fresh))
+    rows[customers.indices(old)] = base.customers.indices(old)
+    rows[customers.indices(keys)] = base.n_histories + np.arange(len(fresh))
     below = base.n_histories + len(fresh) + np.arange(len(visits))
     order = np.concatenate([rows, np.arange(base.n_customers, base.n_histories), below])
-    whole = stack_rows([base, *map(live.row_of, [*fresh.values(), *visits])]).take(order)
+    whole = stack_rows([base, *map(live.row_of, [*fresh, *visits])]).take(order)
     # Types that were observed may be more than any row needed.
     types = tuple(live.event_types)
     item_types = [name for name in types if name in base.item_types or _on_items(whole, name)]
@@ -78,15 +70,6 @@ def _woven(live: Live) -> Histories:
         newest=_newest(whole, base.newest),
         item_types=tuple(item_types),
     )
-
-
-def _joined(customers: Vocabulary, more: list[Id]) -> Vocabulary:
-    import pyarrow as pa
-
-    if not len(customers) or not more:
-        return Vocabulary.from_values(more) if more else customers
-    old = customers.to_arrow()
-    return Vocabulary.from_values(pa.concat_arrays([old, pa.array(more, old.type)]))
 
 
 def _on_items(histories: Histories, name: str) -> bool:
@@ -105,20 +88,26 @@ def _identities(live: Live) -> IdentityMap | None:
 
 
 def _without_traces(histories: Histories) -> Histories:
-    """Drop the ids of orders and sessions that nobody uses any more; ages are counted from what is left."""
+    """Drop names that nobody uses any more, and count ages from what is left."""
     codes, tables = dict(histories.codes), dict(histories.tables)
-    for name in _PERSONAL:
-        if name not in codes:
-            continue
-        used = np.zeros(len(tables[name]) + 1, bool)
+    for name, table in histories.tables.items():
+        used = np.zeros(len(table) + 1, bool)
         used[codes[name]] = True
         used = used[:-1]
         if not used.all():
             places = np.append(np.cumsum(used) - 1, -1).astype(np.int32)
-            codes[name], tables[name] = places[codes[name]], tables[name].subset(used)
+            codes[name], tables[name] = places[codes[name]], table.subset(used)
+    in_use = np.unique(histories.event_type)
+    place = np.zeros(len(histories.event_types), np.int16)
+    place[in_use] = np.arange(len(in_use))
+    types = tuple(histories.event_types[code] for code in in_use.tolist())
     time = histories.time
     newest = int(time.max()) if time is not None and len(time) else histories.newest
-    return replace(histories, codes=codes, tables=tables, newest=newest)
+    return replace(
+        histories, codes=codes, tables=tables, newest=newest, event_types=types,
+        event_type=place[histories.event_type],
+        item_types=tuple(name for name in types if name in histories.item_types),
+    )  # fmt: skip
 
 
 def _counted_anew(model: _Model, histories: Histories) -> _Model:
