@@ -99,7 +99,7 @@ def _rename(table: pa.Table, columns: Mapping[str, str]) -> tuple[pa.Table, tupl
 
 def _read_ids(table: pa.Table, column: str, refused: Refused) -> tuple[Vocabulary, np.ndarray]:
     """Read ids as a vocabulary of those in use and their codes, -1 for null and where there is no column."""
-    if column not in table.column_names:
+    if column not in table.column_names or not table.num_rows:
         return Vocabulary.from_values([]), np.full(table.num_rows, -1, np.int32)
     with naming(column):
         codes, dictionary = encode_ids(table[column], column, refused)

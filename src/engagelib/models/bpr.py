@@ -158,7 +158,6 @@ class BPR(FactorModel):
         learner.fit(matrix, show_progress=False, callback=check)
         group = alike_columns(met)
         vectors = average_alike(learner.item_factors.astype(np.float64), group)[group].astype(np.float32)
-        vectors[np.bincount(interest.indices, minlength=len(vectors)) == 0] = 0.0
         means = _means(interest[np.diff(interest.indptr) > 0], vectors)[:, :-1]
         square = float((means**2).sum())
         scale = float((means * learner.user_factors[:, :-1]).sum()) / square if square > 0 else 1.0

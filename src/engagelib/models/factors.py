@@ -121,7 +121,7 @@ class FactorModel(Model):
         """Return a query for each history, of zeros where it says nothing, and where that is."""
         interest = self._known_interest(block, at)
         queries = self.fold(interest)
-        is_silent = (np.diff(interest.indptr) == 0) | ~queries.any(axis=1)
+        is_silent = np.diff(interest.indptr) == 0
         queries[is_silent] = 0.0
         return queries, is_silent
 

@@ -49,7 +49,7 @@ def run_apart(job: Callable[[Callable[..., None]], _Value], name: str, hint: str
     """
     found: list[_Value] = []
     failure: list[BaseException] = []
-    interrupted = Event()
+    interrupted, ended = Event(), Event()
 
     def check(*_: Any, **__: Any) -> None:
         if interrupted.is_set():
@@ -67,16 +67,22 @@ def run_apart(job: Callable[[Callable[..., None]], _Value], name: str, hint: str
                 found.append(job(check))
         except BaseException as error:
             failure.append(error)
+        finally:
+            ended.set()
 
     thread = Thread(target=run)
     thread.start()
     try:
-        while thread.is_alive():
-            thread.join(0.1)  # not all systems wake it for an interrupt
+        # Not `join`: some versions of Python take a thread for ended once that was interrupted. And not for
+        # as long as it takes: not all systems would wake us for an interrupt.
+        while not ended.wait(0.1):
+            pass
     except BaseException:
         interrupted.set()
-        thread.join()
+        ended.wait()
         raise
+    finally:
+        thread.join()
     if not failure:
         return found[0]
     (error,) = failure
