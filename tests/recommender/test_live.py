@@ -477,7 +477,9 @@ def test_a_mistyped_year_is_refused_and_next_year_makes_nobody_a_stranger(fitted
     _, recommender = fitted
     shop = fresh(recommender)
     newest = "2024-07-18"
-    message = "events[0] has timestamp='2199-01-01': expected a moment at most two years after the newest one "
+    message = (
+        "events[0] has timestamp='2199-01-01': expected a moment at most two years after the newest one "
+    )
     with pytest.raises(errors.SchemaError, match=f"^{re.escape(message)}known, {newest}"):
         shop.observe({"customer_id": "c001", "item_id": ITEMS[0], "timestamp": "2199-01-01"})
     shop.observe({"customer_id": "c001", "item_id": ITEMS[0], "timestamp": "2025-07-01"})
