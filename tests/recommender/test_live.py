@@ -556,3 +556,17 @@ def test_ids_of_two_types_are_refused_where_nobody_is_known_yet():
     with pytest.raises(errors.SchemaError, match=r"^customer 'a' is of type str: "):
         shop.observe({"customer_id": "a", "item_id": "x"})
     assert shop.audience("y").customer_ids == [1]
+
+
+def test_a_reload_to_ids_of_another_type_is_refused_and_changes_nothing(tmp_path):
+    path = tmp_path / "shop"
+    eg.Recommender("item_knn").fit(random_log()).save(path)
+    shop = eg.load(path)
+    shop.observe({"customer_id": "c001", "item_id": "i001", "timestamp": "2025-01-01"})
+    before = everything(shop)
+    eg.Recommender("item_knn").fit(log_of({1: ["a", "b"], 2: ["a", "b"]})).save(path)
+    with pytest.raises(
+        errors.SchemaError, match=r"^customer 'c001' is of type str: customers here are integers"
+    ):
+        shop.reload()
+    assert everything(shop) == before

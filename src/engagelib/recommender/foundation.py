@@ -359,9 +359,13 @@ class Foundation:
         Raises
         ------
         ArgumentError
-            If there is no folder to think of.
+            If there is no folder to think of, or a rule asks for what the new version's items do not have.
         ArtifactError
-            As `engagelib.load` does. The recommender goes on as it was then.
+            As `engagelib.load` does.
+        SchemaError
+            If customers that were observed or linked here have ids of another type than the new version's.
+
+        Whatever is raised, the recommender goes on as it was.
         """
         folder = self._path if path is None else Path(path)
         if folder is None:

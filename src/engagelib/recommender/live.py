@@ -342,7 +342,9 @@ class Live:
         """Observe the events of this overlay that are wanted in another one."""
         for key, entry in self.entries.items():
             if events := wanted(entry):
-                live.observe(live.certainly(key), events)
+                customer = live.certainly(key)
+                live.check_type(customer)
+                live.observe(customer, events)
         for entry in self.visits.values():
             live.observe(None, wanted(entry))
         return live
