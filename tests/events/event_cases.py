@@ -70,9 +70,10 @@ def settle(rows, *, duplicates, max_events_per_customer):
     if duplicates == "reject":
         seen, distinct = set(), []
         for number, row in good:
-            if tuple(row.values()) not in seen:
+            values = tuple(sorted(row.items()))  # equal rows may name their columns in another order
+            if values not in seen:
                 distinct.append((number, row))
-            seen.add(tuple(row.values()))
+            seen.add(values)
         good = distinct
     owners = [_owner(row) for _, row in good]
     return [
