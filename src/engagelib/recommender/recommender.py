@@ -2,13 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from engagelib import errors
 from engagelib.histories import Histories
-from engagelib.identity import Identity, spelled
+from engagelib.identity import Identity
 from engagelib.recommender.answering import BLOCK, find_audience, give_reasons, name_items, rank_block
 from engagelib.recommender.foundation import Foundation, Rules
 from engagelib.recommender.learned import Learned
@@ -23,6 +22,7 @@ from engagelib.recommender.request import (
     Request,
     check_flag,
     id_list,
+    whom,
 )
 from engagelib.recommender.serving import Serving
 from engagelib.times import Moment
@@ -178,7 +178,7 @@ class Recommender(Foundation):
             serving, k=k, at=at, channel=channel, location=location, exclude=exclude, candidates=candidates,
             rules=rules, exclude_seen=exclude_seen, repeat=repeat, fill=fill, on_unknown=on_unknown,
         )  # fmt: skip
-        ids, keys, rows = _whom(serving, customer_ids)
+        ids, keys, rows = whom(serving, customer_ids)
         lists = Lists.empty(len(rows), request.width)
         for start in range(0, len(rows), BLOCK):
             part = slice(start, start + BLOCK)
@@ -421,35 +421,6 @@ def _about(serving: Serving, request: Request, lists: Lists, heading: str, other
         of_those = "" if request.available is None else f" of those that can be had {request.place}"
         shortfall = f"{len(entries):,} of {request.k:,} items asked for: {otherwise}{of_those}."
     return Recommendations(entries, shortfall=shortfall, ignored=request.ignored, heading=heading)
-
-
-def _whom(
-    serving: Serving, customer_ids: "Sequence[Identity] | np.ndarray | Vocabulary | None"
-) -> tuple[Sequence[Id] | Vocabulary, list[Id | None] | None, np.ndarray]:
-    """Return the ids to answer for as they are shown, their canonical ids, and their rows.
-
-    Canonical ids are None where the rows say all: nothing was linked, and nothing observed since fitting.
-    """
-    live, customers = serving.live, serving.learned.histories.customers
-    ids: Sequence[Id] | Vocabulary
-    if customer_ids is None or isinstance(customer_ids, Vocabulary):
-        ids = live.customers() if customer_ids is None else customer_ids
-    else:
-        ids = list(map(_as_shown, id_list(customer_ids, "customer_ids")))
-    if live.identities is None and live.is_empty:
-        return ids, None, np.arange(len(ids)) if customer_ids is None else customers.indices(ids)
-    keys = list(map(live.who, ids))
-    return ids, keys, customers.indices(keys)
-
-
-def _as_shown(customer_id: Any) -> Any:
-    """Return an id as a table shows it: a pair as its text, NumPy's integers as Python's."""
-    if isinstance(customer_id, tuple):
-        try:
-            return spelled(customer_id)
-        except errors.ArgumentError:  # no pair, and nobody's id
-            return str(customer_id)
-    return int(customer_id) if isinstance(customer_id, np.integer) else customer_id
 
 
 def _item(learned: Learned, item_id: Id) -> int:

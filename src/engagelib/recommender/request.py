@@ -11,6 +11,7 @@ from engagelib import errors
 from engagelib.availability import BoundAvailability
 from engagelib.errors import shown
 from engagelib.histories import Histories
+from engagelib.identity import Identity, spelled
 from engagelib.recommender.repeating import Repeats
 from engagelib.recommender.rules import CompiledRules
 from engagelib.recommender.serving import Serving, with_rules
@@ -278,6 +279,35 @@ def id_list(ids: Any, name: str) -> list[Any]:
         if hasattr(ids, convert):
             return list(getattr(ids, convert)())
     return list(ids)
+
+
+def whom(
+    serving: Serving, customer_ids: "Sequence[Identity] | np.ndarray | Vocabulary | None"
+) -> tuple[Sequence[Id] | Vocabulary, list[Id | None] | None, np.ndarray]:
+    """Return the ids to answer for as they are shown, their canonical ids, and their rows.
+
+    Canonical ids are None where the rows say all: nothing was linked, and nothing observed since fitting.
+    """
+    live, customers = serving.live, serving.learned.histories.customers
+    ids: Sequence[Id] | Vocabulary
+    if customer_ids is None or isinstance(customer_ids, Vocabulary):
+        ids = live.customers() if customer_ids is None else customer_ids
+    else:
+        ids = list(map(_as_shown, id_list(customer_ids, "customer_ids")))
+    if live.identities is None and live.is_empty:
+        return ids, None, np.arange(len(ids)) if customer_ids is None else customers.indices(ids)
+    keys = list(map(live.who, ids))
+    return ids, keys, customers.indices(keys)
+
+
+def _as_shown(customer_id: Any) -> Any:
+    """Return an id as a table shows it: a pair as its text, NumPy's integers as Python's."""
+    if isinstance(customer_id, tuple):
+        try:
+            return spelled(customer_id)
+        except errors.ArgumentError:  # no pair, and nobody's id
+            return str(customer_id)
+    return int(customer_id) if isinstance(customer_id, np.integer) else customer_id
 
 
 def known_items(items: Vocabulary, ids: Sequence[Id]) -> np.ndarray:
