@@ -1,9 +1,8 @@
-"""Arrays in segments: stable counting sorts, gathers and running minima, each over many groups at once."""
+"""Arrays in segments: stable counting sorts, gathers, steps and running minima, over many groups at once."""
 
 from collections.abc import Callable
 
 import numpy as np
-from scipy.sparse import coo_array
 
 
 def counting_order(keys: np.ndarray, n_keys: int) -> np.ndarray:
@@ -14,6 +13,8 @@ def counting_order(keys: np.ndarray, n_keys: int) -> np.ndarray:
     """
     if len(keys) * 4 < n_keys or len(keys) < 256:
         return np.argsort(keys, kind="stable")
+    from scipy.sparse import coo_array
+
     places = np.arange(len(keys))
     triplets = coo_array((places, (keys, np.zeros_like(keys))), shape=(n_keys, 1))
     triplets.has_canonical_format = True  # else equal coordinates would be summed
@@ -33,6 +34,42 @@ def gather(starts: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     total = int(ends[-1]) if len(ends) else 0
     places: np.ndarray = np.arange(total) + np.repeat(starts - (ends - lengths), lengths)
     return places
+
+
+def steps_back(history: np.ndarray, time: np.ndarray) -> np.ndarray:
+    """Count for each event the distinct later moments of its history; the events come by history and time."""
+    if not len(history):
+        return np.zeros(0)
+    moves = np.append(0, np.cumsum((history[1:] != history[:-1]) | (time[1:] != time[:-1])))
+    last_of_row = np.searchsorted(history, history, side="right") - 1
+    return np.asarray(moves[last_of_row] - moves)
+
+
+def sum_cells(
+    rows: np.ndarray, columns: np.ndarray, values: np.ndarray, shape: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Sum values that fall into one cell, in the order they come, in float64.
+
+    SciPy sums duplicates in an order that depends on its sort; here one row alone gives the same bits as
+    the row within a matrix.
+
+    Returns
+    -------
+    Row, column and float32 sum of each cell, by row and column, without zeros.
+    """
+    order = counting_order(columns, shape[1])
+    if shape[0] > 1:
+        order = order[counting_order(rows[order], shape[0])]
+    rows, columns = rows[order], columns[order]
+    new = np.ones(len(order), bool)
+    new[1:] = (rows[1:] != rows[:-1]) | (columns[1:] != columns[:-1])
+    cell = np.cumsum(new) - 1
+    sums = np.bincount(cell, values[order]).astype(np.float32)
+    rows, columns = rows[new], columns[new]
+    if not sums.all():  # decayed below what float32 can tell from 0
+        kept = sums != 0
+        rows, columns, sums = rows[kept], columns[kept], sums[kept]
+    return rows, columns, sums
 
 
 def running(values: np.ndarray, segment: np.ndarray, combine: Callable[..., np.ndarray]) -> np.ndarray:
