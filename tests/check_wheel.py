@@ -11,6 +11,8 @@ import zipfile
 from pathlib import Path, PurePosixPath
 
 MUST_HAVE = ("py.typed", "datasets/online_retail/events.parquet", "datasets/online_retail/items.parquet")
+NOT_PACKED = (".cpp", ".hpp", ".so")
+KERNEL = ("engagelib", "scoring", "native")
 LICENCES = ("LICENSE", "ATTRIBUTION.md")
 
 
@@ -18,9 +20,12 @@ def check_archive(dist, tree):
     """Make sure that the source archive has what it shall have at the top, and nothing else."""
     (archive,) = Path(dist).glob("*.tar.gz")
     with tarfile.open(archive) as packed:
-        there = {PurePosixPath(name).parts[1] for name in packed.getnames()}
+        names = packed.getnames()
+    there = {PurePosixPath(name).parts[1] for name in names if len(PurePosixPath(name).parts) > 1}
+    if built := [name for name in names if name.endswith((".so", ".pyd"))]:
+        sys.exit(f"{archive.name}: compiled files in the source archive: {', '.join(built)}")
     settings = tomllib.loads((Path(tree) / "pyproject.toml").read_text("utf-8"))
-    wanted = {name.strip("/") for name in settings["tool"]["hatch"]["build"]["targets"]["sdist"]["include"]}
+    wanted = set(settings["tool"]["scikit-build"]["sdist"]["include"])
     strangers = sorted(there - wanted - {"PKG-INFO", "pyproject.toml", ".gitignore"})
     if missing := sorted(wanted - there):
         sys.exit(f"{archive.name}: missing from the source archive: {', '.join(missing)}")
@@ -38,17 +43,19 @@ def check_wheel(dist, tree):
     in_tree = {
         f"engagelib/{path.relative_to(source).as_posix()}": path.read_bytes()
         for path in source.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix not in NOT_PACKED
     }
     differing = sorted(name for name, content in in_tree.items() if packed.get(name) != content)
     missing = sorted({f"engagelib/{name}" for name in MUST_HAVE} - packed.keys())
     info = {PurePosixPath(name).parts for name in packed if name not in in_tree}
-    strangers = sorted("/".join(parts) for parts in info if not parts[0].endswith(".dist-info"))
+    built = [parts for parts in info if parts[:-1] == KERNEL and parts[-1].startswith("_kernel.")]
+    strangers = sorted("/".join(parts) for parts in info - set(built) if not parts[0].endswith(".dist-info"))
     licences = {parts[-1] for parts in info if parts[1] == "licenses"}
     unlicensed = sorted(set(LICENCES) - licences)
     faults = {
         "not in the wheel, or different there": differing,
         "missing from the wheel": missing,
+        "native kernels, where one was to be built": [] if len(built) == 1 else [str(len(built))],
         "in the wheel, but not in the source tree": strangers,
         "licence files missing": unlicensed,
     }
