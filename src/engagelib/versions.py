@@ -8,7 +8,7 @@ from typing import Final
 from engagelib import __version__
 from engagelib.tables import Cell, Table
 
-_PACKAGES: Final = ("numpy", "scipy", "pyarrow", "click", "tqdm")
+_PACKAGES: Final = ("numpy", "scipy", "pyarrow", "threadpoolctl", "implicit", "click", "tqdm")
 
 
 def show_versions() -> Table:
@@ -16,9 +16,9 @@ def show_versions() -> Table:
 
     Returns
     -------
-    Rows of (what, value): engagelib, its scoring implementation ("reference" is the one in NumPy and SciPy),
-    Python, the platform and its number of processors, and each dependency, "not installed" where it is
-    missing.
+    Rows of (what, value): engagelib, its scoring implementation ("native" is the one in C++, "reference" the
+    one in NumPy and SciPy), Python, the platform and its number of processors, and each dependency, "not
+    installed" where it is missing.
     """
     from engagelib import scoring
 

@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import strategies as st
 from scipy.sparse import csr_array
 
-from engagelib.scoring import _dense, _reference, _rows
+from engagelib.scoring.reference import dense, rows
 
 
 @st.composite
@@ -54,7 +54,7 @@ def sizes(**constants):
     """Run with other block sizes than the usual ones."""
     with ExitStack() as stack:
         for name, value in constants.items():
-            (home,) = (room for room in (_dense, _reference, _rows) if hasattr(room, name))
+            (home,) = (room for room in (dense, rows) if hasattr(room, name))
             stack.enter_context(patch.object(home, name, value))
         yield
 

@@ -10,7 +10,8 @@ from scipy.sparse import csr_array
 from scoring_cases import listed, no_padding_faults, random_sparse, rows_of, same, sizes, sparse
 
 from engagelib.errors import ArgumentError
-from engagelib.scoring import Factors, _dense, dense_pairs, dense_topk
+from engagelib.scoring import Factors, dense_pairs, dense_topk
+from engagelib.scoring.reference import dense as reference_dense
 
 TINY_SIZES = st.fixed_dictionaries(
     {
@@ -164,6 +165,14 @@ def test_a_batch_equals_its_single_answers(shop):
         assert single.score.tobytes() == batch.score[row].tobytes()
 
 
+@pytest.mark.parametrize("n_threads", [2, 7, 10**6])
+def test_threads_do_not_change_the_answer(shop, n_threads):
+    queries, factors, exclude, available = shop
+    whole = dense_topk(queries, factors, 15, exclude=exclude, available=available)
+    shared = dense_topk(queries, factors, 15, exclude=exclude, available=available, n_threads=n_threads)
+    assert same(whole, shared)
+
+
 def test_pairs_equal_lists_to_the_last_bit(shop):
     queries, factors, exclude, _ = shop
     found = dense_topk(queries, factors, 30, exclude=exclude)
@@ -174,6 +183,13 @@ def test_pairs_equal_lists_to_the_last_bit(shop):
     assert (pairs[~real] == 0).all()
 
 
+@pytest.fixture
+def reference(kernel):
+    """For tests that watch the reference at work; those of the native one stand in test_dense_native."""
+    if kernel != "reference":
+        pytest.skip("it looks inside the reference")
+
+
 class OutOfBounds(np.ndarray):
     """An array whose matrix product may not be asked for."""
 
@@ -181,28 +197,30 @@ class OutOfBounds(np.ndarray):
         raise AssertionError("BLAS was called")
 
 
+@pytest.mark.usefixtures("reference")
 def test_one_query_never_reaches_blas(shop):
     queries, factors, _, _ = shop
     guarded = queries.view(OutOfBounds)
-    single = _dense._tile(guarded[:1], factors)
-    np.testing.assert_allclose(single, _dense._tile(queries[:2], factors)[:1], atol=1e-4)
+    single = reference_dense._tile(guarded[:1], factors)
+    np.testing.assert_allclose(single, reference_dense._tile(queries[:2], factors)[:1], atol=1e-4)
     with pytest.raises(AssertionError, match="BLAS was called"):
-        _dense._tile(guarded[:2], factors)
+        reference_dense._tile(guarded[:2], factors)
 
 
 def tiles_looked_at(queries, factors, k, **rest):
     looks = []
-    look = _dense._Search._look
+    look = reference_dense._Search._look
 
     def counted(self, active, start, stop, hidden, exact):
         looks.append((len(active), stop - start))
         look(self, active, start, stop, hidden, exact)
 
-    with patch.object(_dense._Search, "_look", counted), sizes(_TILE_ITEMS=32, _FEW_ROWS=0):
+    with patch.object(reference_dense._Search, "_look", counted), sizes(_TILE_ITEMS=32, _FEW_ROWS=0):
         dense_topk(queries, factors, k, **rest)
     return looks
 
 
+@pytest.mark.usefixtures("reference")
 def test_the_search_stops_where_norms_have_fallen():
     rng = np.random.default_rng(2)
     directions = rng.standard_normal((3200, 8))
@@ -220,6 +238,7 @@ def test_the_search_stops_where_norms_have_fallen():
     assert looks[-1] == (1, 32)
 
 
+@pytest.mark.usefixtures("reference")
 def test_few_available_items_are_gathered():
     factors = np.random.default_rng(3).standard_normal((3200, 8))
     queries = np.ones((2, 8))
@@ -281,6 +300,10 @@ def test_no_rows_items_or_factors():
         (
             lambda: dense_topk(np.ones((1, 3)), np.ones((4, 3)), -1),
             "k=-1: expected an integer of at least 1.",
+        ),
+        (
+            lambda: dense_topk(np.ones((1, 3)), np.ones((4, 3)), 1, n_threads=0),
+            "n_threads=0: expected an integer of at least 1.",
         ),
         (
             lambda: dense_topk(np.ones((1, 3)), np.ones((4, 3)), 1, exclude=csr_array((1, 3))),

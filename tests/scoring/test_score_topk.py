@@ -1,5 +1,7 @@
 """Sparse scoring: the product with the weights, without what may not be listed."""
 
+from unittest.mock import patch
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,7 +9,17 @@ from hypothesis import strategies as st
 from scipy.sparse import coo_array, csc_array, csr_array, csr_matrix
 from scoring_cases import listed, no_padding_faults, products, random_sparse, rows_of, same, sizes, sparse
 
-from engagelib.scoring import ItemWeights, score_pairs, score_topk
+from engagelib.errors import ArgumentError
+from engagelib.scoring import (
+    ItemWeights,
+    Rows,
+    _kernels,
+    dense_topk,
+    ranking_topk,
+    score_pairs,
+    score_topk,
+    threads,
+)
 
 
 @st.composite
@@ -190,6 +202,58 @@ def test_no_rows_and_no_items():
     assert score_pairs(csr_array((0, 3)), csr_array((3, 4)), np.empty((0, 2), int)).shape == (0, 2)
 
 
+@given(case=cases(), index_type=st.sampled_from([np.int16, np.int32, np.int64]))
+def test_bare_rows_answer_as_matrices_do(case, index_type):
+    history, weights, n_to, exclude, _, k = case
+    weights = ItemWeights(sparse(weights, n_to))
+    matrix = sparse(history, weights.shape[0], index_type)
+    rows, barred = Rows.from_matrix(matrix), None
+    if exclude is not None:
+        exclude = sparse(exclude, n_to, index_type)
+        barred = Rows.from_matrix(exclude)._replace(data=None)
+    found = score_topk(rows, weights, k, exclude=barred)
+    assert same(found, score_topk(matrix, weights, k, exclude=exclude))
+    pairs = [score_pairs(given, weights, found.item_index).tobytes() for given in (rows, matrix)]
+    assert pairs[0] == pairs[1]
+    dense = np.ones((len(history), 2), np.float32), np.arange(2 * n_to, dtype=np.float32).reshape(n_to, 2)
+    assert same(dense_topk(*dense, k, exclude=barred), dense_topk(*dense, k, exclude=exclude))
+    lists = [
+        ranking_topk(np.arange(n_to), len(history), k, n_items=n_to, exclude=x) for x in (barred, exclude)
+    ]
+    assert np.array_equal(lists[0], lists[1])
+
+
+def test_rows_share_the_arrays_of_a_matrix_and_wrap_them_again():
+    matrix = sparse([{2: 1, 0: 4}, {}], 3)
+    rows = Rows.from_matrix(matrix)
+    assert rows.shape == (2, 3)
+    assert all(getattr(rows, part) is getattr(matrix, part) for part in ("indptr", "indices", "data"))
+    assert rows.to_matrix().toarray().tolist() == [[4, 0, 1], [0, 0, 0]]
+    assert rows._replace(data=None).to_matrix().toarray().tolist() == [[1, 0, 1], [0, 0, 0]]
+    assert Rows.from_matrix(coo_array(np.eye(2))).indices.tolist() == [0, 1]
+    with pytest.raises(ArgumentError, match=r"^matrix is of type list: expected a SciPy sparse matrix\.$"):
+        Rows.from_matrix([[1]])
+
+
+@pytest.mark.parametrize("n_threads", [2, 3, np.int64(500)])
+def test_threads_share_the_work_and_change_nothing(shop, n_threads):
+    history, weights, exclude, available = shop
+    for barred, mask in [(None, None), (exclude, available)]:
+        alone = score_topk(history, weights, 10, exclude=barred, available=mask)
+        shared = score_topk(history, weights, 10, exclude=barred, available=mask, n_threads=n_threads)
+        assert same(alone, shared)
+
+
+def test_strided_operands_are_read():
+    twice = {"indptr": [0, 0, 2, 2], "indices": [0, 9, 1, 9], "data": [1.0, np.nan, 2.0, np.nan]}
+    indptr, indices, data = (np.array(values)[::2] for values in twice.values())
+    rows = Rows(np.array([0, 2]), indices, data.astype(np.float32), (1, 2))
+    assert indptr.tolist() == [0, 2]
+    weights = ItemWeights.from_arrays(np.array([0, 9, 1, 9, 2])[::2], indices, data, (2, 2))
+    available = np.array([True, False, True, False])[::2]
+    assert score_topk(rows, weights, 2, available=available).scores(0) == [4.0, 1.0]
+
+
 def refusal(call):
     with pytest.raises(ValueError) as caught:  # noqa: PT011 - the whole text is compared
         call()
@@ -199,6 +263,42 @@ def refusal(call):
 HISTORY, WEIGHTS = sparse([{0: 1}, {}], 3), sparse([{1: 1}, {}, {}], 4)
 
 
+def bare(indptr, indices, data=None, shape=(2, 3)):
+    """Score rows made of lists that do not fit together."""
+    data = np.ones(len(indices), np.float32) if data is None else data
+    return score_topk(Rows(np.array(indptr), np.array(indices, np.int32), data, shape), WEIGHTS, 1)
+
+
+def test_threads_can_be_said_around_calls(kernel):
+    seen = []
+    chosen = _kernels.active
+
+    class Noting:
+        NAME = kernel
+        are_sound = chosen.are_sound
+
+        @staticmethod
+        def sparse_topk(*operands, n_threads):
+            seen.append(n_threads)
+            return chosen.sparse_topk(*operands, n_threads=n_threads)
+
+    with patch.object(_kernels, "active", Noting):
+        score_topk(HISTORY, WEIGHTS, 1)
+        with threads(3):
+            score_topk(HISTORY, WEIGHTS, 1)
+            score_topk(HISTORY, WEIGHTS, 1, n_threads=2)
+            with threads(5):
+                score_topk(HISTORY, WEIGHTS, 1)
+            score_topk(HISTORY, WEIGHTS, 1)
+        score_topk(HISTORY, WEIGHTS, 1)
+    assert seen == [1, 3, 2, 5, 3, 1]
+    with (
+        pytest.raises(ArgumentError, match=r"^n_threads=0: expected an integer of at least 1\.$"),
+        threads(0),
+    ):
+        pass
+
+
 @pytest.mark.parametrize(
     ("call", "text"),
     [
@@ -206,8 +306,75 @@ HISTORY, WEIGHTS = sparse([{0: 1}, {}], 3), sparse([{1: 1}, {}, {}], 4)
         (lambda: score_topk(HISTORY, WEIGHTS, k=True), "k=True: expected an integer of at least 1."),
         (lambda: score_topk(HISTORY, WEIGHTS, 2.0), "k=2.0: expected an integer of at least 1."),
         (
+            lambda: score_topk(HISTORY, WEIGHTS, 1, n_threads=0),
+            "n_threads=0: expected an integer of at least 1.",
+        ),
+        (
+            lambda: score_topk(Rows.from_matrix(HISTORY)._replace(data=None), WEIGHTS, 1),
+            "history is not a valid CSR matrix: it has no values.",
+        ),
+        (
+            lambda: bare([0, 1, 2], [2, 1], np.array([1, np.inf], np.float32)),
+            "history[1, 1] is inf: expected numbers that are finite in float32.",
+        ),
+        (
+            lambda: bare([0, 1, 2], [2, -1]),
+            "history is not a valid CSR matrix: entry 1 is in column -1 of 3.",
+        ),
+        (
+            lambda: bare([0, 1, 2], [3, 1]),
+            "history is not a valid CSR matrix: entry 0 is in column 3 of 3.",
+        ),
+        (
+            lambda: bare([0, 2, 1], [0, 1]),
+            "history is not a valid CSR matrix: indptr does not rise from 0.",
+        ),
+        (
+            lambda: bare([0, 2, 1, 2], [0, 1], shape=(3, 3)),
+            "history is not a valid CSR matrix: indptr does not rise from 0.",
+        ),
+        (
+            lambda: bare([1, 1, 2], [0, 1]),
+            "history is not a valid CSR matrix: indptr does not rise from 0.",
+        ),
+        (
+            lambda: bare([0, 1], [0]),
+            "history is not a valid CSR matrix: indptr has 2 entries for 2 rows.",
+        ),
+        (
+            lambda: bare([], [], shape=(-1, 3)),
+            "history is not a valid CSR matrix: indptr has 0 entries for -1 rows.",
+        ),
+        (
+            lambda: bare([0, 1, 3], [0, 1]),
+            "history is not a valid CSR matrix: indptr ends at 3, with 2 indices and 2 values.",
+        ),
+        (
+            lambda: bare([0, 1, 2], [0, 1], np.ones(1, np.float32)),
+            "history is not a valid CSR matrix: indptr ends at 2, with 2 indices and 1 values.",
+        ),
+        (
+            lambda: bare([0, 1, 2], [0, 1], np.array(["1", "1"])),
+            "history is not a valid CSR matrix: its values are <U1, not real numbers.",
+        ),
+        (
+            lambda: bare([[0, 1, 2]], [0, 1]),
+            "history is not a valid CSR matrix: its arrays are not all one-dimensional.",
+        ),
+        (lambda: bare([0], [], shape=(0,)), "history has the shape (0,): expected two dimensions."),
+        (
+            lambda: score_topk(
+                HISTORY, WEIGHTS, 1, exclude=Rows(np.array([0, 1, 1]), np.array([4]), None, (2, 4))
+            ),
+            "exclude is not a valid CSR matrix: entry 0 is in column 4 of 4.",
+        ),
+        (
+            lambda: score_topk(HISTORY, WEIGHTS, 1, exclude=np.ones((2, 4))),
+            "exclude is of type ndarray: expected a SciPy sparse matrix or Rows.",
+        ),
+        (
             lambda: score_topk(np.ones((2, 3)), WEIGHTS, 1),
-            "history is of type ndarray: expected a SciPy sparse matrix.",
+            "history is of type ndarray: expected a SciPy sparse matrix or Rows.",
         ),
         (
             lambda: score_topk(coo_array(np.ones(3)), WEIGHTS, 1),

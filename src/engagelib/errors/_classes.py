@@ -55,4 +55,4 @@ class ArtifactError(EngageError, OSError):
 
 
 class MissingExtraError(EngageError, ImportError):
-    """An optional package that a feature needs is not installed."""
+    """An optional package, or the kernel in C++, is not installed."""

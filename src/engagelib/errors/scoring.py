@@ -1,7 +1,26 @@
 """Wording of what the kernel refuses."""
 
-from engagelib.errors._classes import ArgumentError, ArtifactError
+from engagelib.errors._classes import ArgumentError, ArtifactError, MissingExtraError
 from engagelib.errors._common import sentence
+
+
+def no_native(variable: str, cause: str) -> MissingExtraError:
+    """Word a kernel in C++ that was asked for and is not there."""
+    hint = (
+        "install a compiler (GCC 11, Clang 14 or newer), then `pip install --verbose --force-reinstall "
+        "--no-deps engagelib`; without the variable answers come from the kernel in NumPy."
+    )
+    return MissingExtraError(
+        sentence(f"{variable}=native: expected the kernel in C++, which can't be imported ({cause}).", hint)
+    )
+
+
+def broken_native(cause: str) -> str:
+    """Word the warning of a kernel in C++ that was built and can't be loaded."""
+    return (
+        f"the kernel in C++ can't be loaded ({cause}): answers come from the one in NumPy, many times "
+        "slower. Hint: install engagelib again, on the machine that it shall run on."
+    )
 
 
 def wrong_dimensions(name: str, shape: tuple[int, ...], expected: str) -> ArgumentError:

@@ -17,20 +17,24 @@ What holds for all of them:
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 import numpy.typing as npt
 
 from engagelib import errors
 from engagelib.scoring import _checks as checks
+from engagelib.scoring import _kernels as kernels
 from engagelib.scoring import _operands as operands
-from engagelib.scoring import _reference as kernel
-from engagelib.scoring._checks import FloatArray, Sparse, SparseRows
+from engagelib.scoring._checks import FloatArray, Rows, Sparse
+from engagelib.scoring._kernels import threads
 from engagelib.scoring._operands import Factors, ItemWeights, Ranking, TopK
 
 __all__ = [
     "Factors",
     "ItemWeights",
     "Ranking",
+    "Rows",
     "TopK",
     "dense_pairs",
     "dense_topk",
@@ -38,29 +42,36 @@ __all__ = [
     "ranking_topk",
     "score_pairs",
     "score_topk",
+    "threads",
 ]
+
+_SPARSE: Final = "a SciPy sparse matrix or Rows"
 
 
 def implementation() -> str:
-    """Name the implementation in use: `"reference"` is the one in NumPy and SciPy."""
-    return "reference"
+    """Name the implementation in use: "native" is the one in C++, "reference" the one in NumPy and SciPy.
+
+    The environment variable `ENGAGELIB_KERNEL` can ask for either before the first import.
+    """
+    return str(kernels.active.NAME)
 
 
 def score_topk(
-    history: Sparse,
+    history: Sparse | Rows,
     weights: ItemWeights | Sparse,
     k: int,
     *,
-    exclude: Sparse | None = None,
+    exclude: Sparse | Rows | None = None,
     available: npt.ArrayLike | None = None,
+    n_threads: int | None = None,
 ) -> TopK:
     """List the k items of each row with the highest `history @ weights`, of those above 0.
 
     Parameters
     ----------
     history
-        What each row did and how much it counts, sparse, shape (n_rows, n_from). Rows may be empty, values
-        negative. Terms are added in the order in which a row stores them.
+        What each row did and how much it counts, sparse, shape (n_rows, n_from): a SciPy matrix or `Rows`.
+        Rows may be empty, values negative. Terms are added in the order in which a row stores them.
     weights
         Weights `[from, to]`, shape (n_from, n_to). A bare SciPy matrix is checked at each call; an
         `ItemWeights` is not.
@@ -70,6 +81,9 @@ def score_topk(
         Positions never to list, sparse, shape (n_rows, n_to).
     available
         True for items that may be listed, shape (n_to,). None means all.
+    n_threads
+        Threads that share the rows, at least 1; the answer is the same for any number. None takes as many as
+        `threads` says around the call, or one. The reference implementation uses one.
 
     Returns
     -------
@@ -78,19 +92,23 @@ def score_topk(
     Raises
     ------
     ArgumentError
-        If k is not an integer of at least 1, the shapes do not fit, an index is out of range, or the
-        history holds a number that is not finite in float32; the message names the first such position.
+        If k or `n_threads` is not an integer of at least 1, the shapes do not fit, an index is out of range,
+        or the history holds a number that is not finite in float32; the message names the first such
+        position.
     ArtifactError
         If stored weights turn out to be damaged where they are read.
     """
     rows, weights = _sparse_operands(history, weights)
     k = checks.whole_number(k, "k", 1)
-    excluded = checks.check_exclude(exclude, rows.shape[0], weights.shape[1])
+    n_threads = kernels.threads_of(n_threads)
+    excluded = _excluded(exclude, rows.shape[0], weights.shape[1])
     mask = checks.check_available(available, weights.shape[1])
-    return kernel.sparse_topk(rows, weights, k, excluded, mask)
+    return kernels.active.sparse_topk(rows, weights, k, excluded, mask, n_threads=n_threads)
 
 
-def score_pairs(history: Sparse, weights: ItemWeights | Sparse, item_index: npt.ArrayLike) -> FloatArray:
+def score_pairs(
+    history: Sparse | Rows, weights: ItemWeights | Sparse, item_index: npt.ArrayLike
+) -> FloatArray:
     """Score given items for each row, bit for bit as `score_topk` scores them.
 
     Parameters
@@ -112,7 +130,7 @@ def score_pairs(history: Sparse, weights: ItemWeights | Sparse, item_index: npt.
     """
     rows, weights = _sparse_operands(history, weights)
     wanted = checks.check_item_index(item_index, rows.shape[0], weights.shape[1])
-    return kernel.sparse_pairs(rows, weights, wanted)
+    return kernels.active.sparse_pairs(rows, weights, wanted)
 
 
 def dense_topk(
@@ -120,8 +138,9 @@ def dense_topk(
     factors: Factors | npt.ArrayLike,
     k: int,
     *,
-    exclude: Sparse | None = None,
+    exclude: Sparse | Rows | None = None,
     available: npt.ArrayLike | None = None,
+    n_threads: int | None = None,
 ) -> TopK:
     """List the k items of each query with the highest dot product, of any sign.
 
@@ -142,6 +161,8 @@ def dense_topk(
         Positions never to list, sparse, shape (n_rows, n_items).
     available
         True for items that may be listed, shape (n_items,). None means all.
+    n_threads
+        Threads that share the rows, as for `score_topk`.
 
     Returns
     -------
@@ -151,14 +172,17 @@ def dense_topk(
     Raises
     ------
     ArgumentError
-        If k is not an integer of at least 1, the shapes do not fit, an index is out of range, or a query
-        holds a number that is not finite in float32; the message names the first such position.
+        If k or n_threads is not an integer of at least 1, the shapes do not fit, an index is out of range,
+        or a query holds a number that is not finite in float32; the message names the first such position.
+    ArtifactError
+        If stored factors turn out to be damaged where they are read.
     """
     vectors, factors = _dense_operands(queries, factors)
     k = checks.whole_number(k, "k", 1)
-    excluded = checks.check_exclude(exclude, len(vectors), factors.shape[0])
+    n_threads = kernels.threads_of(n_threads)
+    excluded = _excluded(exclude, len(vectors), factors.shape[0])
     mask = checks.check_available(available, factors.shape[0])
-    return kernel.dense_topk(vectors, factors, k, excluded, mask)
+    return kernels.active.dense_topk(vectors, factors, k, excluded, mask, n_threads=n_threads)
 
 
 def dense_pairs(
@@ -184,7 +208,7 @@ def dense_pairs(
     """
     vectors, factors = _dense_operands(queries, factors)
     wanted = checks.check_item_index(item_index, len(vectors), factors.shape[0])
-    return kernel.dense_pairs(vectors, factors, wanted)
+    return kernels.active.dense_pairs(vectors, factors, wanted)
 
 
 def ranking_topk(
@@ -193,7 +217,7 @@ def ranking_topk(
     k: int,
     *,
     n_items: int | None = None,
-    exclude: Sparse | None = None,
+    exclude: Sparse | Rows | None = None,
     available: npt.ArrayLike | None = None,
 ) -> npt.NDArray[np.int32]:
     """Give every row the first k items of one shared ranking, without those that the row excludes.
@@ -229,22 +253,33 @@ def ranking_topk(
     n_rows = checks.whole_number(n_rows, "n_rows", 0)
     k = checks.whole_number(k, "k", 1)
     checked = operands.checked_ranking(ranking, n_items)
-    excluded = checks.check_exclude(exclude, n_rows, checked.n_items)
+    excluded = _excluded(exclude, n_rows, checked.n_items)
     mask = checks.check_available(available, checked.n_items)
-    return kernel.ranking_topk(checked, n_rows, k, excluded, mask)
+    return kernels.active.ranking_topk(checked, n_rows, k, excluded, mask)
 
 
-def _sparse_operands(history: Sparse, weights: ItemWeights | Sparse) -> tuple[SparseRows, ItemWeights]:
+def _sparse_operands(history: Sparse | Rows, weights: ItemWeights | Sparse) -> tuple[Rows, ItemWeights]:
     checked = weights if isinstance(weights, ItemWeights) else ItemWeights(weights)
-    rows = checks.sparse_rows(history, "history")
+    rows = checks.arrays_of(history, "history", _SPARSE)
+    if rows.data is None or not kernels.active.are_sound(rows):
+        rows = checks.finite_rows(rows, "history")
     if rows.shape[1] != checked.shape[0]:
         expected = "as many columns in history as rows in weights"
         raise errors.scoring.shapes_differ("history", rows.shape, "weights", checked.shape, expected)
-    # In the weights' own index type: SciPy would otherwise convert all the weights for each product.
-    indices = rows.indices.astype(checked.indices.dtype, copy=False)
-    rows = SparseRows(rows.indptr, indices, checks.as_float32(rows.data), rows.shape)
-    checks.check_finite_entries(rows, "history")
     return rows, checked
+
+
+def _excluded(exclude: Sparse | Rows | None, n_rows: int, n_items: int) -> Rows | None:
+    if exclude is None:
+        return None
+    rows = checks.arrays_of(exclude, "exclude", _SPARSE)
+    rows = Rows(rows.indptr, rows.indices, None, rows.shape)
+    if not kernels.active.are_sound(rows):
+        rows = checks.checked_rows(rows, "exclude")
+    if tuple(rows.shape) != (n_rows, n_items):
+        meaning = "one row a list, one column an item"
+        raise errors.scoring.wrong_shape("exclude", rows.shape, (n_rows, n_items), meaning)
+    return rows
 
 
 def _dense_operands(queries: npt.ArrayLike, factors: Factors | npt.ArrayLike) -> tuple[FloatArray, Factors]:

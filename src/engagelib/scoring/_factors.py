@@ -128,7 +128,9 @@ class Factors:
     @property
     def norms(self) -> npt.NDArray[np.float64]:
         """Length of each item's row."""
-        return self.norms_by_norm[self.place]
+        norms = np.empty(len(self.array))
+        norms[self.permutation] = self.norms_by_norm
+        return norms
 
     @property
     def shape(self) -> tuple[int, int]:

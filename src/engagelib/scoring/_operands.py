@@ -3,29 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import csr_array
 
 from engagelib import errors
 from engagelib.scoring._checks import (
     FloatArray,
     IndexArray,
     MaskArray,
+    Rows,
     Sparse,
-    SparseRows,
+    arrays_of,
     as_float32,
     check_finite_entries,
     check_ranking,
+    checked_rows,
     framed_rows,
     index_line,
     is_canonical,
-    sparse_rows,
     whole_number,
 )
 from engagelib.scoring._factors import Factors
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 __all__ = ["Factors", "ItemWeights", "Ranking", "TopK", "checked_ranking"]
 
@@ -40,7 +43,7 @@ class ItemWeights:
     Parameters
     ----------
     matrix
-        Any SciPy sparse matrix of numbers, shape (n_from, n_to); the two may differ. Unsorted rows and
+        Any SciPy sparse matrix of numbers, or `Rows`, shape (n_from, n_to); the two may differ. Unsorted rows
         duplicate entries are put in order (duplicates are added) in a copy, and the given matrix is never
         changed. One that is sorted float32 CSR with int32 indices already is shared, not copied. Stored
         zeros are allowed.
@@ -62,24 +65,31 @@ class ItemWeights:
         a number that is not finite in float32; the message names the first such position.
     """
 
-    __slots__ = ("_checked", "_matrix")
+    __slots__ = ("_checked", "_matrix", "data", "indices", "indptr", "shape")
 
-    _matrix: csr_array
+    indptr: IndexArray
+    indices: IndexArray
+    data: FloatArray
+    shape: tuple[int, int]
+    _matrix: csr_array | None  # made when it is first asked for
     _checked: MaskArray | None  # rows whose columns were found to be in range; None for all
 
-    def __init__(self, matrix: Sparse) -> None:
-        rows = sparse_rows(matrix, "weights")
+    def __init__(self, matrix: Sparse | Rows) -> None:
+        rows = checked_rows(arrays_of(matrix, "weights"), "weights")
+        if rows.data is None:
+            raise errors.scoring.broken_rows("weights", "it has no values", "")
         # Half the memory to read and to save; SciPy hands out int64 for small matrices too.
         fits = max(*rows.shape, len(rows.indices)) <= np.iinfo(np.int32).max
-        indptr, indices = (
-            part.astype(np.int32 if fits else np.int64, copy=False) for part in (rows.indptr, rows.indices)
-        )
-        built = csr_array((as_float32(rows.data), indices, indptr), shape=rows.shape)
+        index = np.int32 if fits else np.int64
+        indptr: IndexArray = rows.indptr.astype(index, copy=False)
+        indices: IndexArray = rows.indices.astype(index, copy=False)
+        rows = Rows(indptr, indices, as_float32(cast(FloatArray, rows.data)), rows.shape)
         if not is_canonical(rows):
-            built = built.copy()
+            built = rows.to_matrix().copy()
             built.sum_duplicates()
-        check_finite_entries(SparseRows(built.indptr, built.indices, built.data, rows.shape), "weights")
-        self._matrix, self._checked = built, None
+            rows = Rows(built.indptr, built.indices, built.data, rows.shape)
+        check_finite_entries(rows, "weights")
+        self._hold(rows, None)
 
     @classmethod
     def from_arrays(
@@ -114,15 +124,20 @@ class ItemWeights:
             column out of range raises an `ArtifactError` when its row is used.
         """
         starts, columns, values = (np.asarray(part) for part in (indptr, indices, data))
-        rows = framed_rows(SparseRows(starts, columns, values, shape), "weights", _ALTERED)
+        rows = framed_rows(Rows(starts, columns, values, shape), "weights", _ALTERED)
         self = cls.__new__(cls)
         starts = rows.indptr
         if rows.indices.dtype.kind == "i" and len(rows.indices) <= np.iinfo(rows.indices.dtype).max:
             # Of two types SciPy would make the larger one, in a copy of all columns.
             starts = starts.astype(rows.indices.dtype, copy=False)
-        self._matrix = csr_array((as_float32(rows.data), rows.indices, starts), shape=rows.shape)
-        self._checked = np.zeros(rows.shape[0], np.bool_)
+        values = as_float32(cast(FloatArray, rows.data))
+        self._hold(Rows(starts, rows.indices, values, rows.shape), np.zeros(rows.shape[0], np.bool_))
         return self
+
+    def _hold(self, rows: Rows, checked: MaskArray | None) -> None:
+        self.indptr, self.indices, self.shape = rows.indptr, rows.indices, rows.shape
+        self.data = cast(FloatArray, rows.data)
+        self._matrix, self._checked = None, checked
 
     @property
     def matrix(self) -> csr_array:
@@ -130,17 +145,32 @@ class ItemWeights:
         if self._checked is not None:
             self.check_rows(np.arange(self.shape[0]))
             self._checked = None
+        return self._wrapped()
+
+    def _wrapped(self) -> csr_array:
+        if self._matrix is None:
+            self._matrix = Rows(self.indptr, self.indices, self.data, self.shape).to_matrix()
         return self._matrix
 
     def rows(self, index: IndexArray) -> csr_array:
         """Draw some rows, in the order asked for, shape (len(index), n_to); see `check_rows`."""
         self.check_rows(index)
-        return self._matrix[index]
+        return self._wrapped()[index]
 
     def product(self, block: csr_array) -> csr_array:
         """Compute `block @ weights`, after checking the rows that it reads; see `check_rows`."""
         self.check_rows(block.indices)
-        return block @ self._matrix
+        return block @ self._wrapped()
+
+    def check_frame(self) -> None:
+        """Make sure that the rows still begin and end within the entries, as they did at the start.
+
+        Raises
+        ------
+        ArgumentError
+            If they do not, as only a damaged or altered file can have it.
+        """
+        framed_rows(Rows(self.indptr, self.indices, self.data, self.shape), "weights", _ALTERED)
 
     def check_rows(self, index: IndexArray) -> None:
         """Make sure that the columns of some rows are in range, before compiled code follows them.
@@ -176,26 +206,6 @@ class ItemWeights:
         if len(at) and (int(columns.min()) < 0 or int(columns.max()) >= n_columns):
             worst = int(np.argmax((columns < 0) | (columns >= n_columns)))
             raise errors.scoring.altered_weights(int(at[worst]), int(columns[worst]), n_columns)
-
-    @property
-    def indptr(self) -> IndexArray:
-        """Where each row begins, shape (n_from + 1,)."""
-        return cast(IndexArray, self._matrix.indptr)
-
-    @property
-    def indices(self) -> IndexArray:
-        """The item each entry leads to, shape (n_entries,)."""
-        return cast(IndexArray, self._matrix.indices)
-
-    @property
-    def data(self) -> FloatArray:
-        """The weight of each entry, shape (n_entries,)."""
-        return cast(FloatArray, self._matrix.data)
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(n_from, n_to)."""
-        return cast("tuple[int, int]", self._matrix.shape)
 
     def __repr__(self) -> str:
         return f"ItemWeights({self.shape[0]:,} x {self.shape[1]:,}, {len(self.data):,} entries)"

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from engagelib.scoring._checks import FloatArray, IndexArray, MaskArray, SparseRows, row_norms
+from engagelib.scoring._checks import FloatArray, IndexArray, MaskArray, Rows, row_norms
 from engagelib.scoring._operands import Factors, Ranking, TopK
-from engagelib.scoring._ranking import ranking_topk
-from engagelib.scoring._rows import (
+from engagelib.scoring.reference.ranking import ranking_topk
+from engagelib.scoring.reference.rows import (
     Positions,
     best_of_rows,
     block_rows,
@@ -34,9 +34,15 @@ _LOWEST = float(np.finfo(np.float32).min)
 
 
 def dense_topk(
-    queries: FloatArray, factors: Factors, k: int, excluded: SparseRows | None, available: MaskArray | None
+    queries: FloatArray,
+    factors: Factors,
+    k: int,
+    excluded: Rows | None,
+    available: MaskArray | None,
+    *,
+    n_threads: int = 1,  # noqa: ARG001
 ) -> TopK:
-    """Search the items by falling norm, a block of queries at a time."""
+    """Search the items by falling norm, a block of queries at a time, on the calling thread."""
     n_rows = len(queries)
     found = padded(n_rows, k)
     shelf = _shelve(factors, available)
@@ -65,8 +71,14 @@ def dense_topk(
     return found
 
 
-def dense_pairs(queries: FloatArray, factors: Factors, wanted: IndexArray) -> FloatArray:
-    """Score the wanted items in the fixed order of addition."""
+def dense_pairs(
+    queries: FloatArray,
+    factors: Factors,
+    wanted: IndexArray,
+    *,
+    n_threads: int = 1,  # noqa: ARG001
+) -> FloatArray:
+    """Score the wanted items in the fixed order of addition, on the calling thread."""
     found = np.zeros(wanted.shape, np.float32)
     row, column = np.nonzero(wanted >= 0)
     found[row, column] = _fixed_order_scores(queries, row, factors.array, wanted[row, column])

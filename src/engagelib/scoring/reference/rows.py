@@ -8,7 +8,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from engagelib.scoring._checks import FloatArray, IndexArray, SparseRows
+from engagelib.scoring._checks import FloatArray, IndexArray, Rows
 from engagelib.scoring._operands import TopK
 
 Positions: TypeAlias = npt.NDArray[np.intp]
@@ -31,19 +31,20 @@ def blocks(stop: int, size: int, start: int = 0) -> Iterator[tuple[int, int]]:
         yield low, min(low + size, stop)
 
 
-def entries_of(rows: SparseRows, start: int, stop: int) -> tuple[Positions, IndexArray]:
+def entries_of(rows: Rows, start: int, stop: int) -> tuple[Positions, IndexArray]:
     """Spell out the stored positions of a block, with rows counted from its start."""
     indptr = rows.indptr[start : stop + 1]
     row = np.repeat(np.arange(stop - start), np.diff(indptr))
     return row, rows.indices[int(indptr[0]) : int(indptr[-1])]
 
 
-def take_rows(rows: SparseRows, chosen: Positions) -> SparseRows:
+def take_rows(rows: Rows, chosen: Positions) -> Rows:
     """Draw the stored positions of some rows."""
     counts = np.diff(rows.indptr)[chosen]
     indptr = np.concatenate([[0], np.cumsum(counts)])
     at = np.arange(indptr[-1]) + np.repeat(rows.indptr[chosen] - indptr[:-1], counts)
-    return SparseRows(indptr, rows.indices[at], rows.data[at], (len(chosen), rows.shape[1]))
+    data = None if rows.data is None else rows.data[at]
+    return Rows(indptr, rows.indices[at], data, (len(chosen), rows.shape[1]))
 
 
 def padded(n_rows: int, k: int) -> TopK:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from engagelib.scoring._checks import IndexArray, MaskArray, SparseRows
+from engagelib.scoring._checks import IndexArray, MaskArray, Rows
 from engagelib.scoring._operands import Ranking
-from engagelib.scoring._rows import (
+from engagelib.scoring.reference.rows import (
     block_rows,
     blocks,
     entries_of,
@@ -15,7 +15,7 @@ from engagelib.scoring._rows import (
 
 
 def ranking_topk(
-    ranking: Ranking, n_rows: int, k: int, excluded: SparseRows | None, available: MaskArray | None
+    ranking: Ranking, n_rows: int, k: int, excluded: Rows | None, available: MaskArray | None
 ) -> npt.NDArray[np.int32]:
     """Strike each row's exclusions from the shared order, looking no further than they can push the list."""
     found = np.full((n_rows, k), -1, np.int32)

@@ -1,20 +1,16 @@
-"""The kernel in NumPy and SciPy: the definition that any faster one must match, and the fallback.
-
-Operands come checked. Rows are answered in blocks, so that memory grows neither with their number nor with
-the catalogue, and within a block nothing loops over rows in Python.
-"""
+"""Sparse scoring in NumPy and SciPy: a product, and the best of each of its rows."""
 
 from __future__ import annotations
+
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
 from scipy.sparse import csr_array
 
-from engagelib.scoring._checks import FloatArray, IndexArray, MaskArray, SparseRows
-from engagelib.scoring._dense import dense_pairs, dense_topk
+from engagelib.scoring._checks import FloatArray, IndexArray, MaskArray, Rows
 from engagelib.scoring._operands import ItemWeights, TopK
-from engagelib.scoring._ranking import ranking_topk
-from engagelib.scoring._rows import (
+from engagelib.scoring.reference.rows import (
     Positions,
     best_of_rows,
     block_rows,
@@ -24,15 +20,27 @@ from engagelib.scoring._rows import (
     part_of,
 )
 
-__all__ = ["dense_pairs", "dense_topk", "ranking_topk", "sparse_pairs", "sparse_topk"]
-
 _SMALLEST = np.finfo(np.float32).smallest_subnormal
 
 
+def are_sound(rows: Rows) -> bool:  # noqa: ARG001
+    """Tell that rows need no other checks; here none do without them."""
+    return False
+
+
 def sparse_topk(
-    rows: SparseRows, weights: ItemWeights, k: int, excluded: SparseRows | None, available: MaskArray | None
+    rows: Rows,
+    weights: ItemWeights,
+    k: int,
+    excluded: Rows | None,
+    available: MaskArray | None,
+    *,
+    n_threads: int = 1,  # noqa: ARG001
 ) -> TopK:
-    """Multiply, drop what may not be listed, and keep the k highest scores above 0 of each row."""
+    """Multiply, drop what may not be listed, and keep the k highest scores above 0 of each row.
+
+    One thread does it, whatever `n_threads` is.
+    """
     n_rows, n_to = rows.shape[0], weights.shape[1]
     found = padded(n_rows, k)
     size = block_rows(n_to)
@@ -56,7 +64,13 @@ def sparse_topk(
     return found
 
 
-def sparse_pairs(rows: SparseRows, weights: ItemWeights, wanted: IndexArray) -> FloatArray:
+def sparse_pairs(
+    rows: Rows,
+    weights: ItemWeights,
+    wanted: IndexArray,
+    *,
+    n_threads: int = 1,  # noqa: ARG001
+) -> FloatArray:
     """Multiply as `sparse_topk` does and look the wanted items up."""
     n_rows, n_to = rows.shape[0], weights.shape[1]
     found = np.zeros(wanted.shape, np.float32)
@@ -73,7 +87,7 @@ def sparse_pairs(rows: SparseRows, weights: ItemWeights, wanted: IndexArray) -> 
 
 
 def _product(
-    rows: SparseRows, weights: ItemWeights, start: int, stop: int
+    rows: Rows, weights: ItemWeights, start: int, stop: int
 ) -> tuple[IndexArray, IndexArray, FloatArray]:
     """Multiply a block of rows with the weights; within a row the entries come in no order.
 
@@ -82,9 +96,12 @@ def _product(
     """
     indptr = rows.indptr[start : stop + 1]
     entries = slice(int(indptr[0]), int(indptr[-1]))
-    indices = rows.indices[entries]
+    # In the weights' own index type: SciPy would otherwise convert all the weights for each product.
+    indices = rows.indices[entries].astype(weights.indices.dtype, copy=False)
     starts = (indptr - indptr[0]).astype(indices.dtype, copy=False)
-    block = csr_array((rows.data[entries], indices, starts), shape=(stop - start, rows.shape[1]))
+    block = csr_array(
+        (cast(FloatArray, rows.data)[entries], indices, starts), shape=(stop - start, rows.shape[1])
+    )
     product = weights.product(block)
     scores = product.data
     # Only overflows of opposite sign add up to NaN; they are evidence of nothing.
