@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from engagelib.times import DAY
 from engagelib.weights import EVENT_WEIGHTS
 
 EPOCH = 1_704_067_200_000_000  # 1 January 2024
+pytestmark = pytest.mark.usefixtures("kernel")
+
 TYPES = ["view", "cart", "purchase", "return", "survey"]
 
 
@@ -626,3 +629,51 @@ def test_a_visit_counts_as_much_as_the_history_before_it():
     assert without[ann, [lamp, rug, cup]].tolist() == [5, 10, 0]  # no weight is not raised
     alone = visited.take(np.array([ann])).matrix(event_weights=weights).toarray()
     assert alone[0].tolist() == drawn[ann].tolist()
+
+
+def test_a_return_in_a_visit_takes_from_what_was_bought_before():
+    histories = histories_of({"ann": ["x", "x", "y", ("y", "return")]})
+    assert histories.share.tolist() == [1, 1, 0, 1]
+    x = np.array([histories.items.find("x")] * 2)
+    visited = histories.followed_by(x, "return", None)
+    assert visited.matrix(event_weights={"purchase": 1.0}).nnz == 0
+    assert histories.followed_by(x, "view", None).share.tolist() == [1, 1, 0, 1, 1, 1]
+
+
+def test_what_is_left_of_events_follows_them():
+    histories = Histories.from_log(random_log())
+    again = replace(histories, share=None)
+    rows = np.array([3, 1, 1, 7])
+    moments = np.quantile(histories.time, [0.2, 0.5, 0.9]).astype(np.int64).tolist()
+    for at in (None, *moments):
+        left, right = histories.take(rows), again.take(rows)
+        assert same_bits(left.matrix(at=at), right.matrix(at=at))
+        if at is not None:
+            assert same_bits(left.until(at).matrix(at=at), right.matrix(at=at))
+
+
+@pytest.mark.parametrize(
+    ("share", "found"),
+    [(np.zeros((1, 600), np.float32), "is 2-dimensional"), (np.ones(600), "is 1-dimensional, of float64")],
+)
+def test_what_is_left_of_events_is_one_number_each(share, found):
+    histories = Histories.from_log(random_log())
+    arrays = histories.to_arrays() | {"share": share}
+    with pytest.raises(ArtifactError, match=r"^the stored histories are broken: ") as caught:
+        Histories.from_arrays(arrays, histories.facts())
+    assert found in str(caught.value) or "of 1 and 600 events" in str(caught.value)
+
+
+def test_shares_beyond_all_count_as_all():
+    histories = Histories.from_log(random_log())
+    odd = replace(histories, share=np.full(histories.n_events, np.inf, np.float32))
+    whole = replace(histories, share=np.ones(histories.n_events, np.float32))
+    assert same_bits(odd.matrix(), whole.matrix())
+
+
+def test_events_that_point_nowhere_are_refused_before_returns_are_matched():
+    histories = replace(Histories.from_log(random_log()), share=None)
+    event_type = histories.event_type.copy()
+    event_type[5] = 99
+    with pytest.raises(ArtifactError, match="event_type holds 99"):
+        replace(histories, event_type=event_type).interest(at=int(np.median(histories.time)))

@@ -3,20 +3,26 @@
 import math
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Final
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from engagelib import errors
-from engagelib.segments import counting_order, offsets_of
+from engagelib.segments import offsets_of, sum_cells
 from engagelib.weights import EVENT_WEIGHTS
 
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
+_LIGHTEST: Final = float(np.finfo(np.float64).tiny)
 _HEAVIEST: Final = 1e30  # sums of so many as any log holds stay finite in float32
 
 
 def as_number(value: object) -> float:
     """Read a setting as a number; what is none is NaN, which every comparison refuses."""
+    if type(value) is float:
+        return value
     if isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool):
         with suppress(OverflowError):  # an integer beyond all floats
             return float(value)
@@ -41,38 +47,32 @@ def check_event_weights(event_weights: Mapping[str, float] | None) -> Mapping[st
 
 
 def weights_of(event_types: tuple[str, ...], event_weights: Mapping[str, float] | None) -> np.ndarray:
-    """Return the weight of each event type, float64; 0 for those not named."""
+    """Return the weight of each event type, float64, not to be written to; 0 for those not named."""
+    if event_weights is None:
+        return _default_weights(event_types)
     weights = check_event_weights(event_weights)
     return np.array([weights.get(name, 0.0) for name in event_types], np.float64)
 
 
-def steps_back(history: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """Count for each event the distinct later moments of its history; the events come by history and time."""
-    if not len(history):
-        return np.zeros(0)
-    moves = np.append(0, np.cumsum((history[1:] != history[:-1]) | (time[1:] != time[:-1])))
-    last_of_row = np.searchsorted(history, history, side="right") - 1
-    return np.asarray(moves[last_of_row] - moves)
+@lru_cache(maxsize=64)
+def _default_weights(event_types: tuple[str, ...]) -> np.ndarray:
+    return np.array([EVENT_WEIGHTS.get(name, 0.0) for name in event_types], np.float64)
 
 
-def sum_cells(rows: np.ndarray, columns: np.ndarray, values: np.ndarray, shape: tuple[int, int]) -> csr_array:
-    """Sum values that fall into one cell, in the order they come, in float64.
+def heaviest_of(event_weights: Mapping[str, float] | None) -> float:
+    """Return the largest weight of any event type, above 0 even where none has weight."""
+    return max((*check_event_weights(event_weights).values(), _LIGHTEST))
 
-    SciPy sums duplicates in an order that depends on its sort; here one row alone gives the same bits as
-    the row within a matrix.
-    """
-    order = counting_order(columns, shape[1])
-    if shape[0] > 1:
-        order = order[counting_order(rows[order], shape[0])]
-    rows, columns = rows[order], columns[order]
-    new = np.ones(len(order), bool)
-    new[1:] = (rows[1:] != rows[:-1]) | (columns[1:] != columns[:-1])
-    cell = np.cumsum(new) - 1
-    sums = np.bincount(cell, values[order]).astype(np.float32)
-    cells = csr_array((sums, columns[new], offsets_of(rows[new], shape[0])), shape=shape)
+
+def cells_matrix(
+    rows: np.ndarray, columns: np.ndarray, values: np.ndarray, shape: tuple[int, int]
+) -> "csr_array":
+    """Sum values that fall into one cell, as `segments.sum_cells` does, and return them as a matrix."""
+    from scipy.sparse import csr_array
+
+    row, column, value = sum_cells(rows, columns, values, shape)
+    cells = csr_array((value, column, offsets_of(row, shape[0])), shape=shape)
     cells.has_canonical_format = True
-    if not sums.all():  # decayed below what float32 can tell from 0
-        cells.eliminate_zeros()
     return cells
 
 

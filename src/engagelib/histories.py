@@ -1,29 +1,40 @@
 """Histories: what each customer did, in order, and the matrices that are drawn from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from engagelib import errors
-from engagelib.cells import as_number, check_codes, check_offsets, steps_back, sum_cells, weights_of
-from engagelib.returning import match_returns
+from engagelib.cells import check_offsets, heaviest_of, weights_of
+from engagelib.drawing import (
+    CODES,
+    RowsBy,
+    Seen,
+    Taken,
+    aging_of,
+    canonical,
+    draw_by,
+    events_of,
+    seen_types,
+    shares_left,
+    sound,
+)
+from engagelib.scoring import Rows
+from engagelib.scoring.drawing import Events, draw_interest, draw_met
 from engagelib.segments import counting_order, gather, offsets_of
-from engagelib.times import DAY
 from engagelib.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from scipy.sparse import csr_array
+
     from engagelib.events import EventLog
 
 TimeKind = Literal["timestamp", "position", "set"]
-Seen = Literal["purchased", "any"]
-RowsBy = Literal["customer", "session", "order", "channel", "location"]
 
 _NUMBERS: Final = ("quantity", "value", "rating")
-
-_CODES: Final = {"channel": "channel", "location": "location", "order": "order_id", "session": "session_id"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +67,9 @@ class Histories:
         Those of `event_types` that the whole log has on an item, in the same order.
     n_visit
         How many of the last events of each row are the visit that goes on now, as `followed_by` adds them.
+    share
+        What is left of each event, float32 in [0, 1], shape (n_events,): less than all of a purchase that was
+        returned since. None where nothing was, or where it was not worked out; `matrix` then does.
     """
 
     customers: Vocabulary
@@ -72,6 +86,9 @@ class Histories:
     newest: int | None
     item_types: tuple[str, ...]
     n_visit: int = 0
+    share: np.ndarray | None = None
+    # The events as the kernel takes them, kept once they were asked for.
+    _whole: Events | None = field(default=None, init=False, repr=False, compare=False)
 
     @classmethod
     def from_log(cls, log: "EventLog") -> Self:
@@ -87,7 +104,7 @@ class Histories:
         event_types = tuple(str(name) for name in log.vocabularies["event_type"])
         has_item = columns["item_id"] >= 0
         counts = np.bincount(columns["event_type"][has_item], minlength=len(event_types)).tolist()
-        return cls(
+        histories = cls(
             customers=log.customers,
             items=log.items,
             event_types=event_types,
@@ -97,11 +114,12 @@ class Histories:
             event_type=columns["event_type"].astype(np.int16)[order],
             time=None if time is None else time[order],
             numbers={name: columns[name].astype(np.float32)[order] for name in _NUMBERS if name in columns},
-            codes={ours: columns[theirs][order] for ours, theirs in _CODES.items() if theirs in columns},
-            tables={ours: log.vocabularies[theirs] for ours, theirs in _CODES.items() if theirs in columns},
+            codes={ours: columns[theirs][order] for ours, theirs in CODES.items() if theirs in columns},
+            tables={ours: log.vocabularies[theirs] for ours, theirs in CODES.items() if theirs in columns},
             newest=None if time is None or not len(time) else int(time.max()),
             item_types=tuple(name for name, count in zip(event_types, counts, strict=True) if count),
         )
+        return histories.with_shares()
 
     @property
     def n_histories(self) -> int:
@@ -141,9 +159,13 @@ class Histories:
     def block(self, start: int, stop: int) -> "Histories":
         """Return rows `start` to `stop - 1` over the same memory."""
         offsets = self.indptr[start : stop + 1]
-        check_offsets(offsets[:-1], offsets[1:], self.n_events)
-        first, last = int(self.indptr[start]), int(self.indptr[stop])
-        return self._with_events(offsets - first, slice(first, last))
+        first, last = int(offsets[0]), int(offsets[-1])
+        if stop - start == 1 and 0 <= first <= last <= len(self.item_index):
+            offsets = np.array([0, last - first])  # one row is asked for most often, and in a hurry
+        else:
+            check_offsets(offsets[:-1], offsets[1:], self.n_events)
+            offsets = offsets - first
+        return self._with_events(offsets, slice(first, last), self.share)
 
     def take(self, rows: np.ndarray) -> "Histories":
         """Return these rows, in this order; a row of -1 is an empty history."""
@@ -154,14 +176,27 @@ class Histories:
         ends = np.where(rows >= 0, self.indptr[rows + 1], 0)
         check_offsets(starts, ends, self.n_events)
         lengths = ends - starts
-        return self._with_events(np.append(0, np.cumsum(lengths)), gather(starts, lengths))
+        return self._with_events(np.append(0, np.cumsum(lengths)), gather(starts, lengths), self.share)
+
+    def as_of(self, newest: int | None) -> "Histories":
+        """Return the same events with their ages counted from another moment."""
+        if newest == self.newest:
+            return self
+        made = object.__new__(Histories)
+        made.__dict__.update(self.__dict__, newest=newest)
+        return made
+
+    def with_shares(self) -> Self:
+        """Return the same events with what is left of each worked out, as of the newest."""
+        return replace(self, share=shares_left(replace(self, share=None), None))
 
     def until(self, at: int) -> "Histories":
         """Return every row without its events after `at`; a set has no times, and stays whole."""
         if self.time is None or not (late := self.time > at).any():
             return self
         kept = np.flatnonzero(~late)
-        return self._with_events(np.searchsorted(kept, self.indptr), kept)
+        # What was returned later was not returned by then.
+        return self._with_events(np.searchsorted(kept, self.indptr), kept, None)
 
     def followed_by(self, item_index: np.ndarray, event_type: str, at: int | None) -> "Histories":
         """Append the same newest events to every row: the visit that goes on now.
@@ -208,6 +243,8 @@ class Histories:
             numbers={name: insert(values, np.nan) for name, values in self.numbers.items()},
             codes={name: insert(values, -1) for name, values in self.codes.items()},
             n_visit=self.n_visit + n_new,
+            # A return takes from what came before; the others leave all as it was.
+            share=None if self.share is None or event_type == "return" else insert(self.share, 1.0),
         )
 
     def matrix(
@@ -218,7 +255,7 @@ class Histories:
         half_life_steps: float | None = None,
         at: int | None = None,
         by: RowsBy = "customer",
-    ) -> csr_array:
+    ) -> "csr_array":
         """Draw a matrix of confidence, each cell the sum over a history's events on an item.
 
         A visit that `followed_by` added is raised to the weight of the history before it.
@@ -253,75 +290,63 @@ class Histories:
         ArtifactError
             If the histories come from a file that was altered, and point outside their tables.
         """
-        self._check_drawing(half_life_days, half_life_steps, by)
-        self._check_unaltered()
-        per_type = weights_of(self.event_types, event_weights)
-        history = self.rows()
-        rows = history if by == "customer" else self.codes[by].astype(np.int64)
-        n_rows = self.n_histories if by == "customer" else len(self.tables[by])
-        if by != "customer":
-            check_codes(by, rows, -1, n_rows)
-        keep = (self.item_index >= 0) & (per_type > 0)[self.event_type] & (rows >= 0)
-        if at is not None and self.time is not None:
-            keep &= self.time <= at
-        if (shares := self._kept_shares(history, at)) is not None:
-            keep &= shares > 0
-        kept = np.flatnonzero(keep)
-        weight = per_type[self.event_type[kept]]
-        if shares is not None:
-            weight *= shares[kept]
-        if half_life_days is not None and np.isfinite(half_life_days):
-            now = at if at is not None else self.newest
-            assert self.time is not None  # checked above
-            assert now is not None
-            # What is observed while serving may be newer than the moment that ages are counted from.
-            weight *= np.exp2(np.minimum(self.time[kept] - now, 0) / (DAY * half_life_days))
-        if half_life_steps is not None and np.isfinite(half_life_steps):
-            assert self.time is not None  # checked above
-            weight *= np.exp2(-steps_back(history[kept], self.time[kept]) / half_life_steps)
-        if self.n_visit and by == "customer":
-            weight *= self._emphasis(history[kept], kept, weight)
-        return sum_cells(rows[kept], self.item_index[kept], weight, (n_rows, self.n_items))
-
-    def _emphasis(self, history: np.ndarray, kept: np.ndarray, weight: np.ndarray) -> np.ndarray:
-        """Raise the visit of each row to the weight of what came before it, where it weighs less.
-
-        The thousand things that somebody bought in years would else drown what they look at now.
-        """
-        in_visit = kept >= self.indptr[1:][history] - self.n_visit
-        visit, before = (
-            np.bincount(history, weight * part, minlength=self.n_histories) for part in (in_visit, ~in_visit)
+        if by not in ("customer", *CODES):
+            raise errors.bad_argument("by", by, f"one of {', '.join(['customer', *CODES])}")
+        found = self.interest if by == "customer" else partial(draw_by, self, by)
+        drawn = found(
+            event_weights=event_weights,
+            half_life_days=half_life_days,
+            half_life_steps=half_life_steps,
+            at=at,
         )
-        factor = np.ones(self.n_histories)
-        np.divide(before, visit, out=factor, where=(visit > 0) & (before > visit))
-        return np.where(in_visit, factor[history], 1.0)
+        return canonical(drawn)
 
-    def seen(self, which: Seen, *, at: int | None = None) -> csr_array:
+    def interest(
+        self,
+        *,
+        event_weights: Mapping[str, float] | None = None,
+        half_life_days: float | None = None,
+        half_life_steps: float | None = None,
+        at: int | None = None,
+        saturated: bool = False,
+    ) -> Rows:
+        """Draw what `matrix` draws by customer, as bare arrays: SciPy's take longer to make than one to draw.
+
+        Parameters
+        ----------
+        event_weights, half_life_days, half_life_steps, at
+            As for `matrix`, which also says what is refused.
+        saturated
+            Turn each sum `x` into `x / (x + w)`, in [0, 1), with `w` the heaviest event weight: the tenth
+            purchase of an item says less than the first. One event of the heaviest type counts a half, and
+            only ratios of weights matter. A visit may exceed 1, to count as much as all else.
+        """
+        aging = aging_of(self, half_life_days, half_life_steps, at)
+        per_type = weights_of(self.event_types, event_weights)
+        heaviest = heaviest_of(event_weights) if saturated else None
+        return sound(self, draw_interest(events_of(self, at), per_type, aging, heaviest))
+
+    def met(self, which: Seen, *, at: int | None = None, without: np.ndarray | None = None) -> Rows:
+        """Draw what `seen` draws, as bare arrays, without the items of a mask, bool of shape (n_items,)."""
+        counts = seen_types(self.event_types, self.item_types, which)
+        return sound(self, draw_met(events_of(self, None), counts, at, without))
+
+    def seen(self, which: Seen, *, at: int | None = None) -> "csr_array":
         """Return which items each history met, as a matrix of ones of shape (n_histories, n_items).
 
         "purchased" counts purchases, returned ones too; where the log has one event type on items, that type
         counts. "any" counts every event. `at` leaves out later events. An altered file raises
         `ArtifactError`, as in `matrix`.
         """
-        self._check_unaltered()
-        keep = self.item_index >= 0
-        if which == "purchased":
-            bought = self.item_types if len(self.item_types) == 1 else ("purchase", "return")
-            keep &= self.of_type(*bought)
-        if at is not None and self.time is not None:
-            keep &= self.time <= at
-        kept = np.flatnonzero(keep)
-        met = sum_cells(
-            self.rows()[kept], self.item_index[kept], np.ones(len(kept)), (self.n_histories, self.n_items)
-        )
-        met.data[:] = 1.0
-        return met
+        return canonical(self.met(which, at=at))
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return every array by name, for the store; `facts` holds the rest."""
         arrays = {"indptr": self.indptr, "item_index": self.item_index, "event_type": self.event_type}
         if self.time is not None:
             arrays["time"] = self.time
+        if self.share is not None:
+            arrays["share"] = self.share
         arrays |= {f"numbers.{name}": values for name, values in self.numbers.items()}
         arrays |= {f"codes.{name}": values for name, values in self.codes.items()}
         named = {"customers": self.customers, "items": self.items}
@@ -351,10 +376,15 @@ class Histories:
         }
         plain = groups[""]
         events = [plain["event_type"], *groups.get("numbers", {}).values(), *groups.get("codes", {}).values()]
-        for values in (*events, plain.get("time", plain["item_index"])):
+        by_event = (plain.get(name, plain["item_index"]) for name in ("time", "share"))
+        for values in (*events, *by_event):
             if len(values) != len(plain["item_index"]):
                 lengths = f"of {len(values):,} and {len(plain['item_index']):,} events"
                 raise errors.log.altered_histories("an array", f"is {lengths}", "one length")
+        share = plain.get("share")
+        if share is not None and (share.dtype != np.float32 or share.ndim != 1):
+            found = f"is {share.ndim}-dimensional, of {share.dtype}"
+            raise errors.log.altered_histories("share", found, "one float32 an event")
         return cls(
             customers=Vocabulary.from_arrays(groups["customers"]),
             items=Vocabulary.from_arrays(groups["items"]),
@@ -369,53 +399,23 @@ class Histories:
             tables=tables,
             newest=facts["newest"],
             item_types=tuple(facts["item_types"]),
+            share=share,
         )
 
-    def _with_events(self, indptr: np.ndarray, index: "slice | np.ndarray") -> "Histories":
-        return replace(
-            self,
+    def _with_events(
+        self, indptr: np.ndarray, index: "slice | np.ndarray", share: np.ndarray | None
+    ) -> "Histories":
+        # Past the constructor, which for a single row takes longer than drawing it.
+        made = object.__new__(Histories)
+        made.__dict__.update(
+            self.__dict__,
+            _whole=None,
             indptr=indptr,
             item_index=self.item_index[index],
             event_type=self.event_type[index],
             time=None if self.time is None else self.time[index],
-            numbers={name: values[index] for name, values in self.numbers.items()},
-            codes={name: values[index] for name, values in self.codes.items()},
+            numbers=Taken(self.numbers, index),
+            codes=Taken(self.codes, index),
+            share=None if share is None else share[index],
         )
-
-    def _kept_shares(self, history: np.ndarray, at: int | None) -> np.ndarray | None:
-        """Return the share of each event that was not returned up to `at`, None where nothing was."""
-        if "return" not in self.event_types or not (returned := self.of_type("return")).any():
-            return None
-        moves = (returned | self.of_type("purchase")) & (self.item_index >= 0)
-        if at is not None and self.time is not None:
-            moves &= self.time <= at
-        place = np.flatnonzero(moves)
-        quantity = self.numbers["quantity"][place] if "quantity" in self.numbers else np.ones(len(place))
-        shares = np.ones(self.n_events)
-        moment = np.zeros(len(place), np.int64) if self.time is None else self.time[place]
-        shares[place], _ = match_returns(
-            history[place], self.item_index[place], returned[place], quantity, moment=moment
-        )
-        return shares
-
-    def _check_drawing(self, half_life_days: float | None, half_life_steps: float | None, by: str) -> None:
-        for name, value in (("half_life_days", half_life_days), ("half_life_steps", half_life_steps)):
-            if value is not None and not as_number(value) > 0:
-                raise errors.bad_argument(name, value, "a number above 0, or None for no decay")
-        if half_life_days is not None and self.time_kind != "timestamp":
-            raise errors.log.needs_time("half_life_days", self.time_kind)
-        if half_life_steps is not None and self.time_kind == "set":
-            raise errors.log.needs_order("half_life_steps")
-        if by not in ("customer", *_CODES):
-            raise errors.bad_argument("by", by, f"one of {', '.join(['customer', *_CODES])}")
-        if by != "customer" and by not in self.codes:
-            raise errors.log.needs_column(f'by="{by}"', _CODES[by])
-
-    def _check_unaltered(self) -> None:
-        """Refuse what points outside the tables: the arrays may be mapped from a file that was altered."""
-        check_offsets(self.indptr[:-1], self.indptr[1:], self.n_events)
-        if self.indptr[0] != 0 or self.indptr[-1] != self.n_events:
-            found = f"leads from {self.indptr[0]} to {self.indptr[-1]}"
-            raise errors.log.altered_histories("indptr", found, f"from 0 to {self.n_events}")
-        check_codes("item_index", self.item_index, -1, self.n_items)
-        check_codes("event_type", self.event_type, 0, len(self.event_types))
+        return made

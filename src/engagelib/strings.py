@@ -119,7 +119,8 @@ class StringColumn:
 
     def take(self, index: Iterable[int]) -> list[str]:
         """Return the strings at these places, as a list."""
-        return [self[place] for place in index]
+        data, offsets = self._data_view, self._offsets_view
+        return [str(data[offsets[place] : offsets[place + 1]], "utf-8") for place in index]
 
     def lengths(self) -> np.ndarray:
         """Return each string's length in bytes, int64."""

@@ -40,6 +40,7 @@ class Vocabulary:
     """
 
     __slots__ = (
+        "_length",
         "_numbers",
         "_order",
         "_shift",
@@ -57,6 +58,7 @@ class Vocabulary:
         bucket_order: np.ndarray | None = None,
     ) -> None:
         self.values = values
+        self._length = len(values)
         if bucket_starts is None or bucket_order is None:
             bucket_starts, bucket_order = _buckets(_hashes(values))
         self.bucket_starts = bucket_starts
@@ -126,7 +128,7 @@ class Vocabulary:
         return "str" if self._numbers is None else "int"
 
     def __len__(self) -> int:
-        return len(self.values)
+        return self._length
 
     def __getitem__(self, index: int) -> Id:
         if index < 0 or index >= len(self):

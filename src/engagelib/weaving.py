@@ -30,6 +30,7 @@ def stack_rows(blocks: Sequence[Histories]) -> Histories:
         time=None if first.time is None else np.concatenate([block.time for block in blocks]),
         numbers={name: np.concatenate([block.numbers[name] for block in blocks]) for name in first.numbers},
         codes={name: np.concatenate([block.codes[name] for block in blocks]) for name in first.codes},
+        share=None,  # an observed return is matched when it is asked for
     )
 
 
@@ -46,4 +47,5 @@ def join_rows(block: Histories) -> Histories:
         time=None if block.time is None else block.time[order],
         numbers={name: values[order] for name, values in block.numbers.items()},
         codes={name: values[order] for name, values in block.codes.items()},
+        share=None,  # what one id returned, another may have bought
     )
