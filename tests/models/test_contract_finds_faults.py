@@ -265,6 +265,14 @@ class LikesItself(TogetherModel):
         return found
 
 
+class ReadsExclusionsAsRowsWithValues(TogetherModel):
+    name = "reads_exclusions_as_rows_with_values"
+
+    def score_topk(self, block, k, *, at=None, exclude=None, available=None):
+        assert exclude is None or exclude.data is not None, "no values"
+        return super().score_topk(block, k, at=at, exclude=exclude, available=available)
+
+
 class RefusesOneItem(TogetherModel):
     name = "refuses_one_item"
 
@@ -283,6 +291,7 @@ class ListsTheBasket(Changed):
 FAULTS = {
     IgnoresExclusions: "test_exclusions_are_struck_out_and_nothing_else",
     ReadsExclusionsByValue: "test_what_is_stored_counts_as_excluded_whatever_its_value",
+    ReadsExclusionsAsRowsWithValues: "test_exclusions_may_come_as_rows_without_values",
     IgnoresStock: "test_unavailable_items_are_struck_out_and_nothing_else",
     FiltersAfterwards: "test_unavailable_items_are_struck_out_and_nothing_else",
     PadsWithItem0: "test_lists_are_in_form_for_any_k",

@@ -12,8 +12,15 @@ from scipy.sparse import csr_array
 from engagelib import EASE, Histories
 from engagelib.errors import ArgumentError, NotEnoughDataError, TooLargeError
 from engagelib.models import ease
-from engagelib.models.saturation import draw_saturated
 from engagelib.testing import histories_of, random_log
+
+
+def draw_saturated(histories, event_weights, half_life_days, at=None):
+    drawn = histories.interest(
+        event_weights=event_weights, half_life_days=half_life_days, at=at, saturated=True
+    )
+    return drawn.to_matrix()
+
 
 PURCHASES = {"half_life_days": None, "event_weights": {"purchase": 1.0}}
 

@@ -5,6 +5,7 @@ import signal
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,12 +16,11 @@ from threadpoolctl import threadpool_info, threadpool_limits
 
 from engagelib import ALS, BPR, Histories
 from engagelib.errors import ArgumentError, MissingExtraError, NotEnoughDataError, NotFittedError
-from engagelib.models import als, folding
+from engagelib.models import als
 from engagelib.models.alike import alike_columns
 from engagelib.models.factors import average_alike
-from engagelib.models.folding import solve_rows, sum_rows
 from engagelib.models.training import implicit_matrix, run_apart
-from engagelib.scoring import Factors
+from engagelib.scoring import Factors, _kernels
 from engagelib.testing import histories_of, random_log
 
 SMALL = {"n_factors": 6, "n_epochs": 5}
@@ -30,70 +30,27 @@ def histories(**keywords):
     return Histories.from_log(random_log(**keywords))
 
 
-def learner_of(model, log):
-    """What `implicit` learns from the same matrix, its last factors of items solved for as ours are."""
-    from implicit.cpu.als import AlternatingLeastSquares
-
-    confidence = implicit_matrix(model._confidence(model.interest(log)))
-    with threadpool_limits(1, user_api="blas"):
-        learner = AlternatingLeastSquares(
-            factors=model.n_factors, regularization=model.penalty_, iterations=model.n_epochs, num_threads=1,
-            random_state=model.rng,
-        )  # fmt: skip
-        learner.fit(confidence, show_progress=False)
-        learner.item_factors = learner.recalculate_item(np.arange(log.n_items), confidence.T.tocsr())
-    learner._YtY = None
-    return learner, confidence
+def loss_of(confidence, customers, items, penalty):
+    """The loss that ALS minimises by its definition, in float64."""
+    cells, customers, items = (part.astype(np.float64) for part in (confidence.toarray(), customers, items))
+    errors = np.where(cells > 0, cells, 1.0) * ((cells > 0) - customers @ items.T) ** 2
+    return errors.sum() + penalty * ((customers**2).sum() + (items**2).sum())
 
 
-# Folding
+def best_customers(confidence, items, penalty):
+    """Customers' factors that minimise the loss, each by its normal equations."""
+    cells, items = confidence.toarray().astype(np.float64), items.astype(np.float64)
+    weights = np.where(cells > 0, cells, 1.0)
+    matrices = np.einsum("cn,nf,ng->cfg", weights, items, items) + penalty * np.eye(items.shape[1])
+    return np.linalg.solve(matrices, (cells @ items)[:, :, None])[:, :, 0]
 
 
-@st.composite
-def systems(draw):
-    n_rows, n_items, n_factors = draw(st.integers(0, 6)), draw(st.integers(1, 6)), draw(st.integers(1, 4))
-    rng = np.random.default_rng(draw(st.integers(0, 99)))
-    filled = rng.random((n_rows, n_items)) < 0.6
-    extra = csr_array((rng.choice([0.0, 0.5, 3.0, 40.0], (n_rows, n_items)) + 1e-3) * filled)
-    vectors = rng.integers(-2, 3, (n_items, n_factors)).astype(np.float32)
-    return extra, vectors, rng.integers(-3, 4, (n_rows, n_factors)).astype(np.float64)
-
-
-@given(system=systems(), cells=st.sampled_from([1, 7, 1 << 19]))
-def test_rows_are_solved_as_the_dense_definition_is(system, cells):
-    extra, vectors, right = system
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(folding, "_CELLS", cells)
-        found = solve_rows(extra, vectors, right)
-        sums = sum_rows(extra, vectors)
-    np.testing.assert_allclose(sums, extra.toarray() @ vectors, rtol=1e-12, atol=1e-12)
-    for row, given_right in enumerate(right):
-        weighed = vectors.T.astype(float) @ (extra.toarray()[row][:, None] * vectors)
-        expected = np.linalg.solve(np.eye(vectors.shape[1]) + weighed, given_right)
-        np.testing.assert_allclose(found[row], expected, rtol=1e-6, atol=1e-7)
-
-
-def test_a_row_is_solved_alike_in_any_company():
-    rng = np.random.default_rng(3)
-    extra = csr_array(rng.exponential(9.0, (200, 300)) * (rng.random((200, 300)) < rng.random((200, 1)) ** 3))
-    vectors = (rng.standard_normal((300, 33)) / 9).astype(np.float32)
-    right = sum_rows(extra, vectors)
-    whole = solve_rows(extra, vectors, right)
-    order = rng.permutation(200)
-    assert solve_rows(extra[order], vectors, right[order]).tobytes() == whole[order].tobytes()
-    for row in range(0, 200, 7):
-        alone = extra[[row]]
-        assert sum_rows(alone, vectors).tobytes() == right[[row]].tobytes()
-        assert solve_rows(alone, vectors, right[[row]]).tobytes() == whole[[row]].tobytes()
-
-
-def test_conjugate_gradients_stop_where_they_are_told():
-    extra, vectors = csr_array(np.array([[3.0, 5.0]])), np.array([[1, 2], [2, -1.5]], np.float32)
-    one_step = solve_rows(extra, vectors, np.ones((1, 2)), most_steps=1)
-    exact = solve_rows(extra, vectors, np.ones((1, 2)), most_steps=2)
-    matrix = np.eye(2) + vectors.T @ np.diag([3.0, 5.0]) @ vectors
-    assert not np.allclose(matrix @ one_step[0], 1)
-    np.testing.assert_allclose(matrix @ exact[0], 1, rtol=1e-6)
+def turned_back(model):
+    """Return the items' factors in coordinates in which the penalty is the same in every direction."""
+    turned = model.factors_.array.astype(np.float64)
+    # Of Y = W M the products are M' W'W M, and M' M with the penalty.
+    rest = np.eye(model.n_factors) - turned.T @ turned
+    return turned @ np.linalg.cholesky(model.penalty_ * np.linalg.inv(rest))
 
 
 # ALS
@@ -126,16 +83,113 @@ def histories_with_twins():
 
 @pytest.mark.parametrize(("regularization", "twins"), [(0.2, False), (0.7, False), (0.5, True)])
 def test_scores_are_those_of_the_factors_that_implicit_itself_solves_for(regularization, twins):
+    from implicit.cpu.als import AlternatingLeastSquares
+
     log = histories_with_twins() if twins else histories(n_customers=60, n_items=50, n_events=2000)
     model = ALS(8, regularization=regularization, alpha=5.0).fit(log)
-    learner, confidence = learner_of(model, log)
+    confidence = implicit_matrix(model._confidence(model.interest(log)))
     assert confidence.shape[0] < log.n_histories, "some histories hold nothing that counts"
-    theirs = learner.recalculate_user(np.arange(confidence.shape[0]), confidence) @ learner.item_factors.T
+    with threadpool_limits(1, user_api="blas"):
+        learner = AlternatingLeastSquares(factors=8, regularization=model.penalty_, num_threads=1)
+        learner.item_factors = turned_back(model).astype(np.float32)
+        theirs = learner.recalculate_user(np.arange(confidence.shape[0]), confidence) @ learner.item_factors.T
     rows = np.flatnonzero(np.diff(model.interest(log).indptr))
     every = np.tile(np.arange(log.n_items), (len(rows), 1))
     ours = model.score_pairs(log.take(rows), every)
     np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=2e-5)
     assert np.abs(ours).max() > 0.3
+
+
+@pytest.mark.parametrize("settings", [{}, {"regularization": 0.1, "alpha": 20.0}, {"n_epochs": 3}])
+@pytest.mark.parametrize("kernel", ["native", "reference"])
+def test_the_loss_is_at_most_that_of_what_implicit_learns(settings, kernel):
+    from implicit.cpu.als import AlternatingLeastSquares
+
+    if kernel == "native":
+        pytest.importorskip("engagelib.scoring.native", exc_type=ImportError)
+    log = histories(n_customers=120, n_items=70, n_events=3000)
+    with _kernels.using(kernel):
+        model = ALS(12, **settings).fit(log)
+    confidence = implicit_matrix(model._confidence(model.interest(log)))
+    with threadpool_limits(1, user_api="blas"):
+        # From the same start, which the seed determines.
+        learner = AlternatingLeastSquares(
+            factors=12,
+            regularization=model.penalty_,
+            iterations=model.n_epochs,
+            num_threads=1,
+            random_state=0,
+        )
+        learner.fit(confidence, show_progress=False)
+        learner.item_factors = learner.recalculate_item(np.arange(log.n_items), confidence.T.tocsr())
+    losses = [
+        loss_of(confidence, best_customers(confidence, items, model.penalty_), items, model.penalty_)
+        for items in (turned_back(model), learner.item_factors)
+    ]
+    assert losses[0] <= 1.001 * losses[1]
+
+
+def test_the_last_turn_of_the_items_is_exact():
+    log = histories(n_customers=60, n_items=40, n_events=1500)
+    turns, solves = [], []
+
+    class Watching(ALS):
+        def _train(self, confidence):
+            kernel = _kernels.active
+            turn, solve = kernel.als_half_step, kernel.als_solve
+            with pytest.MonkeyPatch.context() as patched:
+                patched.setattr(kernel, "als_half_step", lambda *a, **k: turns.append(a) or turn(*a, **k))
+                patched.setattr(
+                    kernel, "als_solve", lambda *a, **k: solves.append((a, solve(*a, **k))) or solves[-1][1]
+                )
+                return super()._train(confidence)
+
+    model = Watching(8).fit(log)
+    (((_, customers, penalty), items),) = solves
+    assert len(turns) == 2 * model.n_epochs
+    assert customers is turns[-2][2], "the customers are those that were learned"
+    confidence = implicit_matrix(model._confidence(model.interest(log)))
+    assert penalty == model.penalty_
+    np.testing.assert_allclose(items, best_customers(confidence.T, customers, penalty), rtol=1e-4, atol=1e-6)
+    turned, lower = model.factors_.array, np.linalg.cholesky(items.T @ items + penalty * np.eye(8))
+    np.testing.assert_allclose(turned @ lower.T, items, rtol=1e-4, atol=1e-6)
+
+
+def test_both_kernels_learn_and_fold_the_same_but_for_rounding():
+    pytest.importorskip("engagelib.scoring.native", exc_type=ImportError)
+    log, found = histories(n_events=900), []
+    for name in ("native", "reference"):
+        with _kernels.using(name):
+            model = ALS(**SMALL).fit(log)
+            found.append((model.factors_.array, model.fold(model.interest(log))))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4 * np.abs(other).max())
+
+
+def test_folding_looks_at_nothing_but_arrays():
+    log = histories()
+    for model in (ALS(**SMALL), BPR(**SMALL)):
+        interest = model.fit(log).interest(log).to_matrix()
+        filled = interest[np.diff(interest.indptr) > 0]
+        bare = SimpleNamespace(
+            **{name: getattr(filled, name) for name in ("indptr", "indices", "data", "shape")}
+        )
+        assert model.fold(bare).tobytes() == model.fold(filled).tobytes()
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="needs signals of POSIX")
+def test_an_interrupt_stops_als_between_two_turns():
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    interrupt = (threading.main_thread().ident, signal.SIGINT)
+    timer = threading.Timer(0.1, signal.pthread_kill, interrupt)
+    log = histories()
+    try:
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            ALS(6, n_epochs=10**9).fit(log)
+    finally:
+        timer.join()
+        signal.signal(signal.SIGINT, before)
 
 
 def test_confidence_is_one_and_alpha_times_interest():
@@ -185,7 +239,7 @@ def test_contributions_are_exact(make):
     for row in (0, 3, 9):
         history = log.block(row, row + 1)
         found = model.contributions(history, asked)
-        interest = model.interest(history)
+        interest = model.interest(history).to_matrix()
         v = model.factors_.array.astype(np.float64)
         if make is ALS:
             c = model._confidence(interest).toarray()[0].astype(np.float64)
@@ -205,7 +259,7 @@ def test_contributions_are_exact(make):
 def test_bpr_averages_the_factors_of_a_history():
     log = histories()
     model = BPR(**SMALL).fit(log)
-    interest = model.interest(log)
+    interest = model.interest(log).to_matrix()
     share = interest.toarray() / np.maximum(interest.toarray().sum(axis=1), 1e-30)[:, None]
     v = model.factors_.array.astype(np.float64)
     expected = model.scale_ * (share @ v[:, :-1]) @ v[:, :-1].T + v[:, -1]
@@ -219,7 +273,7 @@ def test_bpr_averages_the_factors_of_a_history():
 def bpr_learner(model, log):
     from implicit.cpu.bpr import BayesianPersonalizedRanking
 
-    interest = model.interest(log)
+    interest = model.interest(log).to_matrix()
     learner = BayesianPersonalizedRanking(
         factors=model.n_factors, learning_rate=model.learning_rate, regularization=model.regularization,
         iterations=model.n_epochs, num_threads=1, random_state=model.rng,
@@ -431,18 +485,30 @@ def test_training_that_goes_astray_is_worded():
         run_apart(singular, "ALS", "take a larger one.")
 
 
-def test_without_implicit_learning_is_refused_in_words(monkeypatch):
+def test_without_implicit_bpr_is_refused_in_words_and_als_learns(monkeypatch):
     monkeypatch.setitem(sys.modules, "implicit", None)
-    for model in (ALS(), BPR()):
-        with pytest.raises(MissingExtraError) as caught:
-            model.fit(histories())
-        kind = type(model).__name__
-        assert re.fullmatch(
-            rf"{kind} learns by the package implicit, which can't be imported \(.*implicit.*\)\. "
-            r"Hint: pip install implicit; a model that was saved answers without it\.",
-            str(caught.value),
-        )
-        assert isinstance(caught.value, ImportError)
+    with pytest.raises(MissingExtraError) as caught:
+        BPR().fit(histories())
+    assert re.fullmatch(
+        r"BPR learns by the package implicit, which can't be imported \(.*implicit.*\)\. "
+        r"Hint: pip install implicit; a model that was saved answers without it\.",
+        str(caught.value),
+    )
+    assert isinstance(caught.value, ImportError)
+    assert ALS(**SMALL).fit(histories()).factors_.norms.max() > 0
+
+
+@pytest.mark.parametrize("kernel", ["native", "reference"])
+def test_als_that_goes_astray_is_worded(kernel):
+    if kernel == "native":
+        pytest.importorskip("engagelib.scoring.native", exc_type=ImportError)
+    text = (
+        "ALS learned no finite factors with these settings: expected it to converge. "
+        "Hint: take a larger regularization, or a smaller alpha."
+    )
+    # Fewer items than factors, and no penalty to speak of.
+    with _kernels.using(kernel), pytest.raises(ArgumentError, match=f"^{re.escape(text)}$"):
+        ALS(16, regularization=1e-300).fit(histories_of({1: [1, 2], 2: [2, 3]}))
 
 
 def test_a_fault_of_training_itself_is_not_reworded():
@@ -461,6 +527,7 @@ def test_what_trains_has_one_thread_of_blas_and_is_gone_afterwards():
         seen["thread"] = threading.current_thread()
         return [api["num_threads"] for api in threadpool_info() if api["user_api"] == "blas"]
 
+    run_apart(lambda _: None, "ALS", "")  # loads the libraries that are looked at
     before = [api["num_threads"] for api in threadpool_info() if api["user_api"] == "blas"]
     assert set(run_apart(job, "ALS", "")) == {1}
     assert [api["num_threads"] for api in threadpool_info() if api["user_api"] == "blas"] == before

@@ -239,14 +239,14 @@ import engagelib as eg
 recommender = eg.load(sys.argv[1])
 listed = recommender.recommend("c003", session=["i004"], basket=["i005"], explain=True)
 assert {entry.source for entry in listed} & {"als", "bpr", "ease"}
-recommender.recommend("nobody"), recommender.similar("i003"), recommender.audience("i003")
-recommender.recommend_many()
+recommender.recommend("nobody"), recommender.similar("i003"), recommender.rank("c001", ["i001"])
+recommender.recommend_many(["c003", "c004"])
 heavy = sorted({name.partition(".")[0] for name in sys.modules} & set(sys.argv[2:]))
 assert not heavy, heavy
 """
 
 
-def test_serving_needs_neither_implicit_nor_threadpoolctl(tmp_path):
+def test_serving_one_or_a_few_needs_neither_implicit_nor_threadpoolctl(tmp_path):
     Recommender(["als", "bpr", "ease"]).fit(random_log()).save(tmp_path / "shop.engage")
     run(SERVING, str(tmp_path / "shop.engage"), "implicit", "threadpoolctl", "pyarrow", "sklearn", "tqdm")
 

@@ -104,7 +104,7 @@ def test_the_newest_events_of_a_history_count_most():
     found = model.score_topk(third, 4, exclude=third.seen("any"))
     assert histories.items.ids(found.items(0)) == ["y", "x"]
     by_steps = ItemKNN("cosine", half_life_days=None, half_life_steps=1.0).fit(histories)
-    assert by_steps.inputs(third).toarray()[0, :2].tolist() == [2.5, 5]
+    assert by_steps.inputs(third).to_matrix().toarray()[0, :2].tolist() == [2.5, 5]
 
 
 def test_auto_decays_where_there_are_times_alone():

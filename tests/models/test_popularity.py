@@ -148,3 +148,15 @@ def test_refusals():
     text = "this Popularity is not fitted yet. Call fit() first, or load() a saved one."
     with pytest.raises(NotFittedError, match=f"^{re.escape(text)}$"):
         Popularity().ranking()
+
+
+def test_damaged_sums_by_location_are_refused_where_the_model_is_opened():
+    model = Popularity(by_location=True).fit(Histories.from_log(random_log()))
+    arrays = model.to_arrays()
+    again = Popularity.from_arrays(arrays, model.params())
+    assert (again.local_scores_ != model.local_scores_).nnz == 0
+    assert again.local_scores_.shape == model.local_scores_.shape
+    arrays["local_indptr"] = arrays["local_indptr"] + 1
+    fault = r"^local is not a valid CSR matrix: indptr does not rise from 0\.$"
+    with pytest.raises(ArgumentError, match=fault):
+        Popularity.from_arrays(arrays, model.params())

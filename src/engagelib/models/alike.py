@@ -1,14 +1,16 @@
 """Alike: columns that no row tells apart are one, so that equal evidence gives equal scores, bit for bit."""
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-from scipy.sparse import csc_array, csr_array
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 _MIX: Final = np.array([0xBF58476D1CE4E5B9, 0x94D049BB133111EB], np.uint64)
 
 
-def alike_columns(matrix: csr_array) -> np.ndarray:
+def alike_columns(matrix: "csr_array") -> np.ndarray:
     """Number the columns of a float32 matrix such that equal columns, and no others, share a number.
 
     Columns are compared by a sum over their entries of 64 mixed bits (the finaliser of SplitMix64): two
@@ -18,6 +20,8 @@ def alike_columns(matrix: csr_array) -> np.ndarray:
     -------
     int64, shape (n_columns,), numbered from 0 in the order in which they first come.
     """
+    from scipy.sparse import csc_array
+
     columns = csc_array(matrix)
     entry = (columns.indices.astype(np.uint64) << np.uint64(32)) | columns.data.view(np.uint32)
     for multiplier, shift in zip(_MIX, (np.uint64(30), np.uint64(27)), strict=True):

@@ -3,14 +3,16 @@
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from engagelib import errors
 from engagelib.histories import Histories
-from engagelib.scoring import ItemWeights, TopK, score_pairs, score_topk
+from engagelib.scoring import ItemWeights, Rows, TopK, score_pairs, score_topk
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 
 class Contributions(NamedTuple):
@@ -49,7 +51,7 @@ class Model(ABC):
         k: int,
         *,
         at: int | None = None,
-        exclude: csr_array | None = None,
+        exclude: "Rows | csr_array | None" = None,
         available: np.ndarray | None = None,
     ) -> TopK:
         """List the k best items for each history of a block.
@@ -64,7 +66,8 @@ class Model(ABC):
             Microseconds since 1970, or a position: what a history holds after this is not read. None reads
             all.
         exclude
-            Items never to list, shape (n_histories, n_items); what is stored counts.
+            Items never to list, shape (n_histories, n_items); what is stored counts. A recommender passes
+            `Rows`, the arrays of a `csr_array` without values; `to_matrix` makes one of them.
         available
             True for items that may be listed, shape (n_items,); None means all.
 
@@ -140,7 +143,7 @@ class LinearModel(Model):
     item_weights_: ItemWeights
 
     @abstractmethod
-    def inputs(self, block: Histories, *, at: int | None = None) -> csr_array:
+    def inputs(self, block: Histories, *, at: int | None = None) -> "Rows | csr_array":
         """Draw what the model reads of each history, shape (n_histories, n_items)."""
 
     def score_topk(
@@ -149,7 +152,7 @@ class LinearModel(Model):
         k: int,
         *,
         at: int | None = None,
-        exclude: csr_array | None = None,
+        exclude: "Rows | csr_array | None" = None,
         available: np.ndarray | None = None,
     ) -> TopK:
         """List the k best items for each history; see `Model.score_topk`. Only scores above 0 are listed."""
@@ -193,7 +196,7 @@ class LinearModel(Model):
         """List the items that a history of this one item would be shown."""
         self._check_fitted("item_weights_")
         shape = (1, self.item_weights_.shape[0])
-        one = csr_array((np.ones(1, np.float32), np.array([item_index]), np.array([0, 1])), shape=shape)
+        one = Rows(np.array([0, 1]), np.array([item_index], np.int32), np.ones(1, np.float32), shape)
         return score_topk(one, self.item_weights_, k, exclude=one, available=available)
 
     def to_arrays(self) -> dict[str, np.ndarray]:

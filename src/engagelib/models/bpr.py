@@ -1,10 +1,9 @@
 """BPR: factors that put what a customer met before what they did not, pair by pair."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from engagelib.histories import Histories
 from engagelib.models.alike import alike_columns
@@ -14,7 +13,10 @@ from engagelib.models.factors import FactorModel, average_alike
 from engagelib.models.folding import sum_rows
 from engagelib.models.interest import check_interest
 from engagelib.models.training import implicit_matrix, run_apart
-from engagelib.scoring import Factors
+from engagelib.scoring import Factors, Rows
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 _HINT: Final = "take a smaller learning_rate, or a smaller regularization."
 
@@ -100,7 +102,7 @@ class BPR(FactorModel):
             above_zero={"learning_rate": self.learning_rate, "regularization": self.regularization},
         )
         check_interest(histories, self.event_weights)
-        interest = self.interest(histories)
+        interest = self.interest(histories).to_matrix()
         vectors, scale = np.zeros((histories.n_items, self.n_factors + 1), np.float32), 1.0
         if interest.nnz:
             vectors, scale = run_apart(lambda check: self._train(interest, check), "BPR", _HINT)
@@ -108,7 +110,7 @@ class BPR(FactorModel):
         self.factors_ = Factors(vectors)
         return self
 
-    def fold(self, interest: csr_array) -> np.ndarray:
+    def fold(self, interest: Rows) -> np.ndarray:
         """Average the factors of each history's items, and add the place of the bias."""
         queries = self.scale_ * _means(interest, self.factors_.array)
         queries[:, -1] = 1.0
@@ -140,7 +142,7 @@ class BPR(FactorModel):
     def _directions(self) -> np.ndarray:
         return self.factors_.array[:, :-1]
 
-    def _train(self, interest: csr_array, check: Callable[..., None]) -> tuple[np.ndarray, float]:
+    def _train(self, interest: "csr_array", check: Callable[..., None]) -> tuple[np.ndarray, float]:
         """Return the factors of all items, the same for those of equal columns, and the scale."""
         from implicit.cpu.bpr import BayesianPersonalizedRanking
 
@@ -164,12 +166,12 @@ class BPR(FactorModel):
         return vectors, scale if scale > 0 else 1.0
 
 
-def _means(interest: csr_array, vectors: np.ndarray) -> np.ndarray:
+def _means(interest: "Rows | csr_array", vectors: np.ndarray) -> np.ndarray:
     return sum_rows(_shares(interest), vectors)
 
 
-def _shares(interest: csr_array) -> csr_array:
+def _shares(interest: "Rows | csr_array") -> Rows:
     """Divide the interest of each row by its sum."""
     row = np.repeat(np.arange(interest.shape[0]), np.diff(interest.indptr))
     total = np.bincount(row, interest.data, minlength=interest.shape[0])
-    return csr_array((interest.data / total[row], interest.indices, interest.indptr), shape=interest.shape)
+    return Rows(interest.indptr, interest.indices, interest.data / total[row], interest.shape)

@@ -2,10 +2,9 @@
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping
-from typing import ClassVar, Final, Self
+from typing import TYPE_CHECKING, ClassVar, Final, Self
 
 import numpy as np
-from scipy.sparse import csr_array, diags_array
 
 from engagelib import errors
 from engagelib.cells import as_number
@@ -14,8 +13,10 @@ from engagelib.models.alike import alike_columns
 from engagelib.models.base import LinearModel
 from engagelib.models.decay import HalfLife, check_half_life, resolve_half_life
 from engagelib.models.interest import check_interest
-from engagelib.models.saturation import draw_saturated
-from engagelib.scoring import ItemWeights
+from engagelib.scoring import ItemWeights, Rows
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 # How the defaults were found stands in docs/decisions/0007-ease-and-factors.md.
 _AUTO_DAYS: Final = 60.0
@@ -99,18 +100,22 @@ class EASE(LinearModel):
         """
         self._check_settings()
         check_interest(histories, self.event_weights)
-        x = self.inputs(histories)
+        x = self.inputs(histories).to_matrix()
         self.penalty_ = self.regularization * _typical_square(x)
         self.item_weights_ = ItemWeights(self._solve(x))
         return self
 
-    def inputs(self, block: Histories, *, at: int | None = None) -> csr_array:
+    def inputs(self, block: Histories, *, at: int | None = None) -> Rows:
         """Draw the interest of each history, newest events counting most."""
         half_life = resolve_half_life(self.half_life_days, block, _AUTO_DAYS)
-        return draw_saturated(block, self.event_weights, half_life, at=at)
+        return block.interest(
+            event_weights=self.event_weights, half_life_days=half_life, at=at, saturated=True
+        )
 
-    def _solve(self, x: csr_array) -> csr_array:
+    def _solve(self, x: "csr_array") -> "csr_array":
         """Return the pruned weights between all items of the catalogue."""
+        from scipy.sparse import csr_array, diags_array
+
         n_items = x.shape[1]
         met = np.flatnonzero(np.bincount(x.indices, minlength=n_items))
         x = x[np.diff(x.indptr) > 0][:, met]
@@ -143,7 +148,7 @@ class EASE(LinearModel):
             raise errors.bad_argument("max_gib", self.max_gib, "a number above 0")
 
 
-def _typical_square(x: csr_array) -> float:
+def _typical_square(x: "csr_array") -> float:
     """Return the mean diagonal of `x'x`, weighed by itself: an item nobody met, or one, hardly counts."""
     diagonal = np.bincount(x.indices, x.data.astype(np.float64) ** 2, minlength=x.shape[1])
     return float((diagonal**2).sum() / max(diagonal.sum(), np.finfo(float).tiny))
@@ -161,7 +166,9 @@ class _GramInverse:
     `(x'x + penalty I)^-1 = (I - x'Kx) / penalty` (Woodbury).
     """
 
-    def __init__(self, x: csr_array, penalty: float) -> None:
+    def __init__(self, x: "csr_array", penalty: float) -> None:
+        from scipy.sparse import csr_array
+
         # In the type of what is stored: a product of two types would copy all of that.
         self.transposed = csr_array(x.T).astype(np.float32)
         self.penalty = penalty
@@ -198,7 +205,7 @@ class _GramInverse:
         return rows
 
 
-def _inverted(left: csr_array, right: csr_array, penalty: float) -> tuple[np.ndarray, bool]:
+def _inverted(left: "csr_array", right: "csr_array", penalty: float) -> tuple[np.ndarray, bool]:
     """Return the inverse of `left @ right + penalty I`, and whether LAPACK failed to find it.
 
     One array holds in turn the product, its Cholesky factor and the inverse.
@@ -259,8 +266,10 @@ def _pruned_rows(
 
 def _gathered(
     pieces: Iterator[tuple[np.ndarray, ...]], met: np.ndarray, n_items: int, n_neighbours: int
-) -> csr_array:
+) -> "csr_array":
     """Put the pieces of weights between the items met together, as a matrix over the catalogue."""
+    from scipy.sparse import csr_array
+
     width = min(n_neighbours, len(met))
     column = np.zeros((len(met), width), np.int32)
     value = np.zeros((len(met), width), np.float32)

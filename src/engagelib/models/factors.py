@@ -2,18 +2,19 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from engagelib import errors
 from engagelib.cells import as_number
 from engagelib.histories import Histories
 from engagelib.models.base import Model
 from engagelib.models.decay import HalfLife, check_half_life, resolve_half_life
-from engagelib.models.saturation import draw_saturated
-from engagelib.scoring import Factors, ItemWeights, TopK, dense_pairs, dense_topk, score_topk
+from engagelib.scoring import Factors, ItemWeights, Rows, TopK, dense_pairs, dense_topk, score_topk
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 # How it was found stands in docs/decisions/0007-ease-and-factors.md.
 _AUTO_DAYS: Final = 60.0
@@ -37,21 +38,27 @@ class FactorModel(Model):
     """
 
     factors_: Factors
+    # What was worked out of the factors, beside which factors it was.
+    _counted: tuple[Factors | None, int] = None, 0
+    _masked: tuple[Factors | None, np.ndarray | None, np.ndarray | None] = None, None, None
+
     half_life_days: HalfLife
     event_weights: Mapping[str, float] | None
     rng: int
 
     @abstractmethod
-    def fold(self, interest: csr_array) -> np.ndarray:
+    def fold(self, interest: Rows) -> np.ndarray:
         """Make a query for `factors_` from each row of interest, float32, none of a row on another's.
 
         Rows hold items with factors alone, and may be empty; these are not read.
         """
 
-    def interest(self, block: Histories, *, at: int | None = None) -> csr_array:
+    def interest(self, block: Histories, *, at: int | None = None) -> Rows:
         """Draw the interest of each history in items, newest events counting most."""
         half_life = resolve_half_life(self.half_life_days, block, _AUTO_DAYS)
-        return draw_saturated(block, self.event_weights, half_life, at=at)
+        return block.interest(
+            event_weights=self.event_weights, half_life_days=half_life, at=at, saturated=True
+        )
 
     def score_topk(
         self,
@@ -59,7 +66,7 @@ class FactorModel(Model):
         k: int,
         *,
         at: int | None = None,
-        exclude: csr_array | None = None,
+        exclude: "Rows | csr_array | None" = None,
         available: np.ndarray | None = None,
     ) -> TopK:
         """List the k best items for each history; see `Model.score_topk`. Scores may be below 0."""
@@ -67,8 +74,9 @@ class FactorModel(Model):
         found = dense_topk(
             queries, self.factors_, k, exclude=exclude, available=self._with_factors(available)
         )
-        found.item_index[is_silent] = -1
-        found.score[is_silent] = -np.inf
+        if is_silent is not None:
+            found.item_index[is_silent] = -1
+            found.score[is_silent] = -np.inf
         return found
 
     def score_pairs(self, block: Histories, item_index: np.ndarray, *, at: int | None = None) -> np.ndarray:
@@ -78,9 +86,11 @@ class FactorModel(Model):
 
     def similar_topk(self, item_index: int, k: int, *, available: np.ndarray | None = None) -> TopK:
         """List the items whose factors point most in the same direction, by cosine; only those above 0."""
+        from scipy.sparse import csr_array
+
         self._check_fitted("factors_")
         vectors = self._directions()
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", divide="ignore"):  # an item may have no factor
             lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
             cosine = np.einsum("ij,j->i", vectors, vectors[item_index]) / (lengths * lengths[item_index])
         cosine[~(np.isfinite(cosine) & (cosine > 0))] = 0.0
@@ -104,39 +114,58 @@ class FactorModel(Model):
         """Return the part of the factors that tells items apart, shape (n_items, any)."""
         return self.factors_.array
 
-    def _known_interest(self, block: Histories, at: int | None) -> csr_array:
+    def _known_interest(self, block: Histories, at: int | None) -> Rows:
         """Draw the interest in items with factors."""
         self._check_fitted("factors_")
         n_items = self.factors_.shape[0]
         if block.n_items != n_items:
             raise errors.models.other_catalogue(type(self).__name__, block.n_items, n_items)
         interest = self.interest(block, at=at)
-        known = self.factors_.place[interest.indices] < self._n_with_factors()
-        if not known.all():
-            interest.data[~known] = 0.0
-            interest.eliminate_zeros()
-        return interest
+        n_known = self._n_with_factors()
+        if n_known == n_items:
+            return interest
+        known = self.factors_.place[interest.indices] < n_known
+        if known.all():
+            return interest
+        before = np.append(0, np.cumsum(known))
+        return Rows(before[interest.indptr], interest.indices[known], interest.data[known], interest.shape)
 
-    def _queries(self, block: Histories, at: int | None) -> tuple[np.ndarray, np.ndarray]:
-        """Return a query for each history, of zeros where it says nothing, and where that is."""
+    def _queries(self, block: Histories, at: int | None) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return a query for each history, of zeros where it says nothing, and where that is, if anywhere."""
         interest = self._known_interest(block, at)
         queries = self.fold(interest)
-        is_silent = np.diff(interest.indptr) == 0
+        is_silent = interest.indptr[1:] == interest.indptr[:-1]
+        if not is_silent.any():
+            return queries, None
         queries[is_silent] = 0.0
         return queries, is_silent
 
     def _n_with_factors(self) -> int:
         """Count the items with a factor: those of zeros stand last in the order of norms."""
-        norms = self.factors_.norms_by_norm
-        return len(norms) - int(np.searchsorted(norms[::-1], 0.0, side="right"))
+        factors, n = self._counted
+        if factors is not self.factors_:
+            factors = self.factors_
+            norms = factors.norms_by_norm
+            n = len(norms) - int(np.searchsorted(norms[::-1], 0.0, side="right"))
+            self._counted = factors, n
+        return n
 
     def _with_factors(self, available: np.ndarray | None) -> np.ndarray | None:
-        """Return which items may be listed: nothing is known of those without a factor."""
+        """Return which items may be listed: nothing is known of those without a factor.
+
+        Most calls come with the mask of the call before; it is known again where nobody can write to it.
+        """
         n = self._n_with_factors()
         if n == self.factors_.shape[0]:
             return available
-        known = np.asarray(self.factors_.place < n)
-        return known if available is None else known & available
+        factors, mask, found = self._masked
+        if factors is not self.factors_ or mask is not available or available is None:
+            found = np.asarray(self.factors_.place < n)
+            if available is not None:
+                found &= available
+            if available is None or not available.flags.writeable:
+                self._masked = self.factors_, available, found
+        return found
 
     def _check_settings(self, counts: Mapping[str, Any], above_zero: Mapping[str, Any]) -> None:
         """Check settings that are whole numbers of at least 1, numbers above 0, and those of all."""
@@ -154,6 +183,8 @@ class FactorModel(Model):
 
 def average_alike(vectors: np.ndarray, group: np.ndarray) -> np.ndarray:
     """Return the mean of the rows of each group, shape (n_groups, n_factors)."""
+    from scipy.sparse import csr_array
+
     n_groups = int(group.max(initial=-1)) + 1
     members = csr_array((np.ones(len(group)), (group, np.arange(len(group)))), shape=(n_groups, len(group)))
     return np.asarray(members @ vectors) / np.bincount(group, minlength=n_groups)[:, None]

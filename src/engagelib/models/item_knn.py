@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import ClassVar, Final, Literal, Self
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array, diags_array, eye_array
 
 from engagelib import errors
 from engagelib.cells import as_number
@@ -12,13 +11,19 @@ from engagelib.histories import Histories
 from engagelib.models.base import LinearModel
 from engagelib.models.decay import HalfLife, check_half_life, resolve_half_life
 from engagelib.models.interest import check_interest
-from engagelib.scoring import ItemWeights, score_topk
+from engagelib.scoring import ItemWeights, Rows, TopK, score_topk
 
 # How these defaults were found stands in docs/decisions/0005-item-knn-defaults.md.
 _AUTO_DAYS: Final = 60.0
 
 _LEAST_RARITY: Final = 0.1
 """What a customer who met nearly everything still says: in a catalogue of three, most customers did."""
+
+_ROWS_WEIGHED: Final = 8192
+_ROWS_SORTED: Final = 1024
+"""Lists that are put in order at once: they stay in cache."""
+
+_NO_ITEM: Final = np.uint64(0xFFFFFFFF << 32)
 
 Similarity = Literal["bm25", "tfidf", "cosine"]
 
@@ -88,53 +93,62 @@ class ItemKNN(LinearModel):
         """
         self._check_settings(histories)
         check_interest(histories, self.event_weights)
-        met = histories.matrix(
+        met = histories.interest(
             event_weights=self.event_weights,
             half_life_days=resolve_half_life(self.half_life_days, histories, _AUTO_DAYS),
         )
         vectors = self._weigh(met)
-        by_item = csr_array(vectors.T.tocsr())
-        itself = eye_array(histories.n_items, format="csr")
-        found = score_topk(by_item, ItemWeights(vectors), self.n_neighbours, exclude=itself)
-        is_item = found.item_index >= 0
-        # The scale of a likeness means nothing; with 1 as the largest, scores are easy to read.
-        likeness = found.score[is_item] / found.score[is_item].max(initial=np.float32(1e-30))
-        triplets = (likeness, (np.nonzero(is_item)[0], found.item_index[is_item]))
-        self.item_weights_ = ItemWeights(coo_array(triplets, shape=itself.shape).tocsr())
+        by_item = Rows.from_matrix(vectors.to_matrix().T)
+        index = np.arange(histories.n_items + 1)
+        itself = Rows(index, index[:-1], None, (histories.n_items, histories.n_items))
+        most = min(self.n_neighbours, max(histories.n_items, 1))
+        found = score_topk(by_item, ItemWeights(vectors), most, exclude=itself)
+        self.item_weights_ = ItemWeights(_by_index(found, itself.shape))
         return self
 
-    def inputs(self, block: Histories, *, at: int | None = None) -> csr_array:
+    def inputs(self, block: Histories, *, at: int | None = None) -> Rows:
         """Draw the confidences of each history, newest events counting most."""
-        return block.matrix(
+        return block.interest(
             event_weights=self.event_weights,
             half_life_days=resolve_half_life(self.half_life_days, block, _AUTO_DAYS),
             half_life_steps=self.half_life_steps,
             at=at,
         )
 
-    def _weigh(self, met: csr_array) -> csr_array:
+    def _weigh(self, met: Rows) -> Rows:
         """Turn confidences into the vectors whose inner products are the likeness of items."""
-        breadth = np.diff(met.indptr)
-        if self.similarity == "cosine":
-            weighted = met.data.astype(np.float64)
-        else:
-            rarity = np.maximum(np.log(max(met.shape[1], 1) / (1.0 + breadth)), _LEAST_RARITY)
-            per_cell = np.repeat(rarity, breadth)
-            confidence = met.data.astype(np.float64)
+        breadth, n_items = np.diff(met.indptr), met.shape[1]
+        rarity = np.maximum(np.log(max(n_items, 1) / (1.0 + breadth)), _LEAST_RARITY)
+        damping = self._damping(met)
+
+        def weighted(first: int) -> tuple[slice, np.ndarray]:
+            """Weigh the entries of some rows, in float64, in arrays small enough to stay in cache."""
+            last = min(first + _ROWS_WEIGHED, met.shape[0])
+            part = slice(met.indptr[first], met.indptr[last])
+            confidence = met.data[part].astype(np.float64)
+            if self.similarity == "cosine":
+                return part, confidence
+            per_cell = np.repeat(rarity[first:last], breadth[first:last])
             if self.similarity == "tfidf":
-                weighted = np.sqrt(confidence) * per_cell
-            else:
-                length = np.bincount(met.indices, confidence, minlength=met.shape[1])
-                relative = length * len(length) / max(length.sum(), np.finfo(float).tiny)
-                damping = self.k1 * (1.0 - self.b + self.b * relative)
-                weighted = confidence * (self.k1 + 1.0) / (damping[met.indices] + confidence) * per_cell
-        vectors = csr_array((weighted, met.indices, met.indptr), shape=met.shape)
+                return part, np.sqrt(confidence) * per_cell
+            return part, confidence * (self.k1 + 1.0) / (damping[met.indices[part]] + confidence) * per_cell
+
+        starts, scale = range(0, met.shape[0], _ROWS_WEIGHED), None
         if self.similarity != "bm25":
-            norm = np.sqrt(np.bincount(met.indices, weighted**2, minlength=met.shape[1]))
-            vectors = vectors @ diags_array(1.0 / np.where(norm > 0, norm, 1.0))
-        vectors = csr_array(vectors).astype(np.float32)
-        vectors.eliminate_zeros()
-        return vectors
+            squares = np.zeros(n_items)
+            for part, weight in map(weighted, starts):
+                squares += np.bincount(met.indices[part], weight**2, minlength=n_items)
+            scale = 1.0 / np.sqrt(np.where(squares > 0, squares, 1.0))
+        vectors = np.empty(met.nnz, np.float32)
+        for part, weight in map(weighted, starts):
+            vectors[part] = weight if scale is None else weight * scale[met.indices[part]]
+        return met._replace(data=vectors)
+
+    def _damping(self, met: Rows) -> np.ndarray:
+        """Return BM25's damping of each item: the more it was met, the less another meeting says."""
+        length = np.bincount(met.indices, met.data, minlength=met.shape[1])
+        relative = length * len(length) / max(length.sum(), np.finfo(float).tiny)
+        return np.asarray(self.k1 * (1.0 - self.b + self.b * relative))
 
     def _check_settings(self, histories: Histories) -> None:
         if self.similarity not in ("bm25", "tfidf", "cosine"):
@@ -153,3 +167,26 @@ class ItemKNN(LinearModel):
             raise errors.bad_argument("k1", self.k1, "a number above 0")
         if not 0 <= as_number(self.b) <= 1:
             raise errors.bad_argument("b", self.b, "a number in [0, 1]")
+
+
+def _by_index(found: TopK, shape: tuple[int, int]) -> Rows:
+    """Put the neighbours of each item in the order of their index, with 1 as the largest likeness.
+
+    The scale of a likeness means nothing, and scores are easier to read so.
+    """
+    largest = found.score.max(initial=np.float32(1e-30))
+    starts = np.concatenate([[0], np.cumsum(found.counts)])
+    neighbours, likeness = np.empty(starts[-1], np.int32), np.empty(starts[-1], np.float32)
+    for first in range(0, len(found), _ROWS_SORTED):
+        items, scores = (part[first : first + _ROWS_SORTED] for part in (found.item_index, found.score))
+        # Item and likeness, which is above 0, are sorted as one integer; where a list is short it ends in -1,
+        # which stands last without its sign.
+        joined = items.astype(np.uint32).astype(np.uint64) << np.uint64(32)
+        joined |= scores.view(np.uint32)
+        joined.sort(axis=1)
+        joined = joined[joined < _NO_ITEM]
+        part = slice(starts[first], starts[first + len(items)])
+        neighbours[part] = joined >> np.uint64(32)
+        likeness[part] = joined.astype(np.uint32).view(np.float32)
+        likeness[part] /= largest
+    return Rows(starts, neighbours, likeness, shape)

@@ -2,16 +2,19 @@
 
 from collections.abc import Mapping
 from copy import copy
-from typing import Any, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from engagelib.histories import Histories
 from engagelib.models.base import Model
 from engagelib.models.decay import HalfLife, check_half_life, resolve_half_life
 from engagelib.models.interest import check_interest
-from engagelib.scoring import Ranking, TopK, ranking_topk
+from engagelib.scoring import Ranking, Rows, TopK, ranking_topk
+from engagelib.scoring._checks import framed_rows
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 _AUTO_DAYS: Final = 30.0
 
@@ -35,8 +38,6 @@ class Popularity(Model):
         float32, shape (n_items,): the sum of confidences, at least 0.
     ranking_
         Item indices by falling score, ties to the lower index; int32, shape (n_items,).
-    local_scores_
-        The same sums by location, sparse of shape (n_locations, n_items); None without `by_location`.
     """
 
     name: ClassVar[str] = "popularity"
@@ -71,12 +72,16 @@ class Popularity(Model):
         met = histories.matrix(event_weights=self.event_weights, half_life_days=half_life)
         self.scores_ = np.bincount(met.indices, met.data, minlength=histories.n_items).astype(np.float32)
         self.ranking_ = _rank(self.scores_)
-        self.local_scores_: csr_array | None = None
+        self._local_sums: Rows | None = None
         if self.by_location:
-            self.local_scores_ = histories.matrix(
-                event_weights=self.event_weights, half_life_days=half_life, by="location"
-            )
+            here = histories.matrix(event_weights=self.event_weights, half_life_days=half_life, by="location")
+            self._local_sums = Rows.from_matrix(here)
         return self
+
+    @property
+    def local_scores_(self) -> "csr_array | None":
+        """The same sums by location, sparse of shape (n_locations, n_items); None without `by_location`."""
+        return None if self._local_sums is None else self._local_sums.to_matrix()
 
     def ranking(self, location: int | None = None) -> np.ndarray:
         """Return all items, most popular first, int32 of shape (n_items,).
@@ -88,7 +93,7 @@ class Popularity(Model):
             the whole shop. None is the whole shop.
         """
         self._check_fitted("scores_")
-        if location is None or self.local_scores_ is None:
+        if location is None or self._local_sums is None:
             return self.ranking_
         items, scores = self._local(location)
         is_local = np.zeros(len(self.scores_), bool)
@@ -103,14 +108,14 @@ class Popularity(Model):
         None, or a model that was learned without `by_location`, is the whole shop.
         """
         self._check_fitted("scores_")
-        if location is None or self.local_scores_ is None:
+        if location is None or self._local_sums is None:
             return self
         items, scores = self._local(location)
         view = copy(self)
         view.scores_ = np.zeros(len(self.scores_), np.float32)
         view.scores_[items] = scores
         view.ranking_ = self._before_others(items[_rank(scores)], view.scores_ > 0)
-        view.local_scores_ = None
+        view._local_sums = None
         return view
 
     def score_topk(
@@ -119,7 +124,7 @@ class Popularity(Model):
         k: int,
         *,
         at: int | None = None,
-        exclude: csr_array | None = None,
+        exclude: "Rows | csr_array | None" = None,
         available: np.ndarray | None = None,
     ) -> TopK:
         """List the most popular items that each row does not exclude; items never met are not listed."""
@@ -135,9 +140,9 @@ class Popularity(Model):
 
     def _local(self, location: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the items that a location met, by index, and their scores."""
-        assert self.local_scores_ is not None  # the callers have looked
-        start, stop = self.local_scores_.indptr[location : location + 2]
-        return self.local_scores_.indices[start:stop], self.local_scores_.data[start:stop]
+        assert self._local_sums is not None  # the callers have looked
+        start, stop = self._local_sums.indptr[location : location + 2]
+        return self._local_sums.indices[start:stop], self._local_sums.data[start:stop]
 
     def _before_others(self, items: np.ndarray, is_local: np.ndarray) -> np.ndarray:
         """Put a location's few items, in order, before the others of the shop: nothing else is sorted."""
@@ -153,7 +158,7 @@ class Popularity(Model):
         """Return scores and ranking, and the sums by location as a CSR matrix."""
         self._check_fitted("scores_")
         arrays = {"scores": self.scores_, "ranking": self.ranking_}
-        if (local := self.local_scores_) is not None:
+        if (local := self._local_sums) is not None:
             arrays |= {"local_indptr": local.indptr, "local_indices": local.indices, "local_data": local.data}
         return arrays
 
@@ -162,12 +167,11 @@ class Popularity(Model):
         """Take back a fitted model."""
         model = cls(**params)
         model.scores_, model.ranking_ = arrays["scores"], arrays["ranking"]
-        model.local_scores_ = None
+        model._local_sums = None
         if "local_data" in arrays:
-            parts = (arrays["local_data"], arrays["local_indices"], arrays["local_indptr"])
-            model.local_scores_ = csr_array(
-                parts, shape=(len(arrays["local_indptr"]) - 1, len(model.scores_))
-            )
+            indptr, indices = arrays["local_indptr"], arrays["local_indices"]
+            shape = (len(indptr) - 1, len(model.scores_))
+            model._local_sums = framed_rows(Rows(indptr, indices, arrays["local_data"], shape), "local", "")
         return model
 
 

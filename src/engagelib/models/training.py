@@ -2,21 +2,25 @@
 
 from collections.abc import Callable
 from threading import Event, Thread
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
-from scipy.sparse import csr_array, csr_matrix
 
 from engagelib import errors
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array, csr_matrix
 
 _Value = TypeVar("_Value")
 
 
-def implicit_matrix(cells: csr_array) -> csr_matrix:
+def implicit_matrix(cells: "csr_array") -> "csr_matrix":
     """Return cells as `implicit` takes them: rows that are not empty, sorted, float32, indices of one type.
 
     It does not check them, and reads and writes wherever an index leads it.
     """
+    from scipy.sparse import csr_matrix
+
     filled = cells[np.diff(cells.indptr) > 0]
     index = np.int32 if len(filled.data) <= np.iinfo(np.int32).max else np.int64
     parts = (filled.data.astype(np.float32), filled.indices.astype(index), filled.indptr.astype(index))
@@ -58,7 +62,6 @@ def run_apart(job: Callable[[Callable[..., None]], _Value], name: str, hint: str
     def run() -> None:
         try:
             # First, since limits hold for the libraries alone that are there by then.
-            import implicit.cpu.als
             import implicit.cpu.bpr  # noqa: F401
             import scipy.linalg  # noqa: F401
             from threadpoolctl import threadpool_limits

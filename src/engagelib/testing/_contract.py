@@ -11,7 +11,7 @@ from engagelib import errors
 from engagelib.histories import Histories
 from engagelib.models import Model, restore_model
 from engagelib.recommender import Recommender
-from engagelib.scoring import TopK
+from engagelib.scoring import Rows, TopK
 from engagelib.testing._logs import Event, histories_of, random_log
 from engagelib.vocabulary import Id
 
@@ -93,6 +93,14 @@ class ModelContract:
         exclude = csr_array(marks.astype(np.float32))
         exclude.data[:] = 0
         self._check_struck_out(model, histories, model.score_topk(histories, 5, exclude=exclude), marks)
+
+    def test_exclusions_may_come_as_rows_without_values(self) -> None:
+        """A recommender passes `Rows`, whose values are None; `to_matrix` makes a SciPy matrix of them."""
+        histories, model = self._fitted()
+        marks = np.random.default_rng(4).random((histories.n_histories, histories.n_items)) < 0.3
+        given = csr_array(marks.astype(np.float32))
+        rows = Rows(given.indptr, given.indices, None, given.shape)
+        self._check_struck_out(model, histories, model.score_topk(histories, 5, exclude=rows), marks)
 
     def test_unavailable_items_are_struck_out_and_nothing_else(self) -> None:
         """With some items unavailable the list is the whole ranking without them."""
