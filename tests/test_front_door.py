@@ -6,6 +6,8 @@ import sys
 import pytest
 
 import engagelib
+from engagelib import recommender as recommender_room
+from engagelib.scoring import implementation
 from engagelib.testing import random_log
 
 HEAVY = ["pyarrow", "pandas", "polars", "sklearn", "implicit", "matplotlib", "click", "tqdm"]
@@ -63,3 +65,45 @@ assert not heavy, heavy
 """
     listed = run(code, str(tmp_path / "shop.engage"), *HEAVY)
     assert '"item_id"' in listed
+
+
+PLAINLY = """
+import sys
+import engagelib as eg
+recommender = eg.load(sys.argv[1])
+rules = [eg.Rule.boost(2.0, items=["i002"]), eg.Rule.pin(items=["i003"]), eg.Rule.remove(items=["i001"])]
+call = {"session": ["i004"], "basket": ["i005"], "exclude": ["i006"], "rules": rules, "location": "l1"}
+among = {"candidates": ["i002", "i003", "i007"], "at": "2024-06-01"}
+assert recommender.recommend("c003").to_records()
+assert recommender.recommend("nobody").to_records()
+assert recommender.recommend(session=["i004"]).to_records()
+for exclude_seen in ("purchased", "any", "none"):
+    recommender.recommend("c003", exclude_seen=exclude_seen, repeat=False, **call)
+recommender.recommend("c003", **among)
+recommender.recommend_many(["c001", "c002", "nobody"], k=50, rules=rules)
+print(*sys.modules)
+# What can be had is read by Arrow; SciPy has no part in it either.
+recommender.availability = eg.Availability.from_frame({"item_id": ["i002", "i003"]})
+assert recommender.recommend("c003", **call).to_records()
+recommender.recommend_many(["c001", "nobody"])
+assert "scipy" not in sys.modules
+"""
+
+
+@pytest.mark.skipif(implementation() != "native", reason="the reference computes with SciPy")
+@pytest.mark.parametrize("models", ["item_knn", "ease", "als", "popularity", ["item_knn", "als"]])
+def test_plain_serving_imports_numpy_and_no_scipy(tmp_path, models):
+    recommender = engagelib.Recommender(models, popular_by=("location",)).fit(random_log())
+    recommender.save(tmp_path / "shop.engage")
+    loaded = set(run(PLAINLY, str(tmp_path / "shop.engage")).split())
+    assert "numpy" in loaded
+    staff = {f"engagelib.recommender.{name}" for name in ("pages", "profiling", "wording")}
+    assert not {"scipy", "engagelib.scoring.reference", *staff, *HEAVY} & loaded
+
+
+def test_a_page_for_staff_is_found_where_it_is_asked_for():
+    code = "import engagelib.recommender as r; assert 'Profile' in dir(r); print(r.Profile.__module__)"
+    assert run(code).strip() == "engagelib.recommender.pages"
+    message = r"^module 'engagelib.recommender' has no attribute 'Profil'$"
+    with pytest.raises(AttributeError, match=message):
+        _ = recommender_room.Profil

@@ -109,6 +109,7 @@ def recommend_all(
         True shows a bar on stderr, None only where stderr is a terminal, False none.
     arguments
         As for `Recommender.recommend_many`: `at`, `channel`, `location`, `rules`, `exclude` and so on.
+        `n_threads` is no part of the job: it can be resumed with another number.
 
     Raises
     ------
@@ -231,7 +232,7 @@ def _describe(
     bound = inspect.signature(recommender.recommend_many).bind([], **arguments)
     bound.apply_defaults()
     settings = {name: _setting(name, value) for name, value in bound.arguments.items()}
-    del settings["customer_ids"]
+    del settings["customer_ids"], settings["n_threads"]
     # What changes answers beside the version of the model: a resumed job must not mix two states.
     rules = (*recommender.rules, *check_rules(bound.arguments["rules"] or ()))
     settings["rules"] = [rule.to_record() for rule in rules]

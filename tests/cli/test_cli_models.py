@@ -196,7 +196,7 @@ def test_versions_name_the_scoring_that_is_active():
     found = {row["what"]: row["value"] for row in table.to_records()}
     assert list(found) == [
         "engagelib", "scoring", "python", "platform", "processors",
-        "numpy", "scipy", "pyarrow", "click", "tqdm",
+        "numpy", "scipy", "pyarrow", "threadpoolctl", "implicit", "click", "tqdm",
     ]  # fmt: skip
     assert found["engagelib"] == eg.__version__
     assert found["scoring"] == scoring.implementation()

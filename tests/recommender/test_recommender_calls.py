@@ -1,13 +1,14 @@
 """What each argument of a call does, and the other questions a recommender answers."""
 
 import math
-import sys
+from functools import partial
 
 import numpy as np
 import pytest
 
 import engagelib as eg
 from engagelib import EventLog, ItemKNN, Popularity, Recommender
+from engagelib.errors import ArgumentError
 from engagelib.recommender.repeating import learn_repeats
 from engagelib.testing import log_of, random_log
 
@@ -370,11 +371,21 @@ def test_auto_says_what_it_chose_and_why(monkeypatch):
     large = Recommender().fit(random_log())
     assert repr(large.models_) == "[ItemKNN(), ALS()]"
     assert "item_knn, as ease would solve for 30 unknowns, above 29; als" in chosen(large)
-    for name in [name for name in sys.modules if name.partition(".")[0] == "implicit"]:
-        monkeypatch.setitem(sys.modules, name, None)
-    alone = Recommender().fit(random_log())
-    assert repr(alone.models_) == "[ItemKNN()]"
-    assert "; als is left out, because what it needs is not installed" in chosen(alone)
+
+
+def test_threads_change_no_list(monkeypatch):
+    monkeypatch.setattr("engagelib.recommender.answering.BLOCK", 7)
+    monkeypatch.setattr("engagelib.recommender.answering._BLOCK_OF_THREADS", 11)
+    recommender = Recommender(["item_knn", "als"]).fit(random_log())
+    one = recommender.recommend_many(k=5)
+    for n_threads in (2, 3):
+        several = recommender.recommend_many(k=5, n_threads=n_threads)
+        assert several.item_index.tobytes() == one.item_index.tobytes()
+        assert several.score.tobytes() == one.score.tobytes()
+        assert several.source.tobytes() == one.source.tobytes()
+    for call in (recommender.recommend_many, partial(recommender.recommend_many, ["c001"])):
+        with pytest.raises(ArgumentError, match=r"^n_threads=0: expected an integer of at least 1\.$"):
+            call(n_threads=0)
 
 
 def test_auto_falls_back_on_popularity():

@@ -375,16 +375,6 @@ def test_what_was_learned_survives_its_file():
     assert back.returns is repeats.returns
 
 
-def test_what_returns_is_not_excluded():
-    bought = csr_array(np.array([[1, 0, 2, 0], [0, 0, 0, 0], [3, 4, 5, 6]], np.float32))
-    comes = np.array([True, False, False, True])
-    repeats = Repeats(np.zeros(4, np.float32), comes, 0.0, 0.15, 1.0, 9, "by hand")
-    found = repeats.excluded(bought)
-    assert found.toarray().tolist() == [[0, 0, 2, 0], [0, 0, 0, 0], [0, 4, 5, 0]]
-    assert found.nnz == 3
-    assert bought.nnz == 6
-
-
 # --- what it is for -----------------------------------------------------------------------------------
 
 

@@ -75,6 +75,11 @@ class BoundAvailability:
         scope = code_of(channels, channel), code_of(locations, location)
         return state.views[self._number].mask(scope, at)
 
+    @property
+    def revision(self) -> object:
+        """What is another object whenever anything was updated."""
+        return self.source._state
+
     def unknown(self, channel: Id | None, location: Id | None) -> dict[str, int]:
         """Count the names of a call that neither the table nor an update has, where the table has any.
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _PLACE: Final = ("availability", "channel", "location", "at")
 _FOR_ONE: Final = ("customer", "namespace", "session", "basket", "explain", "as_json")
-_FOR_ALL: Final = ("out", "part_size", "overwrite", "progress")
+_FOR_ALL: Final = ("out", "part_size", "overwrite", "progress", "n_threads")
 
 
 @click.command()
@@ -71,6 +71,15 @@ _FOR_ALL: Final = ("out", "part_size", "overwrite", "progress")
     default=20_000,
     show_default=True,
     help="With --all: customers in a part.",
+)
+@click.option(
+    "--threads",
+    "n_threads",
+    type=COUNT,
+    metavar="N",
+    default=1,
+    show_default=True,
+    help="With --all: threads that share the work.",
 )
 @click.option("--overwrite", is_flag=True, help="With --all: replace the parts of another model or settings.")
 @click.option(

@@ -1,6 +1,7 @@
 """The recommender: models and rules over one log, answering what to show next for one customer or for all."""
 
-from engagelib.recommender.pages import Profile
+from typing import TYPE_CHECKING, Any
+
 from engagelib.recommender.recommendations import (
     Audience,
     Member,
@@ -11,6 +12,9 @@ from engagelib.recommender.recommendations import (
 )
 from engagelib.recommender.recommender import Recommender
 from engagelib.recommender.rules import Rule
+
+if TYPE_CHECKING:
+    from engagelib.recommender.pages import Profile
 
 __all__ = [
     "Audience",
@@ -23,3 +27,16 @@ __all__ = [
     "Recommender",
     "Rule",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Profile":  # staff's pages are imported when one is asked for
+        from engagelib.recommender.pages import Profile
+
+        globals()[name] = Profile
+        return Profile
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

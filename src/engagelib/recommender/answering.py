@@ -1,10 +1,10 @@
 """Answering: what is served and one request become lists, named items, reasons and audiences."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from itertools import repeat
 from typing import Any, Final
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from engagelib.histories import Histories
 from engagelib.models import Model
@@ -18,13 +18,13 @@ from engagelib.recommender.listing import (
     model_scales,
     named_lists,
     pin_mask,
-    score_cells,
-    source_names,
 )
 from engagelib.recommender.recommendations import Member, Reason, Recommendation
 from engagelib.recommender.request import Request
 from engagelib.recommender.ruling import boosted_ranking, pinned_lists, put_on_top
 from engagelib.recommender.serving import Serving
+from engagelib.scoring import Rows, threads
+from engagelib.scoring.blending import blend
 from engagelib.vocabulary import Id
 from engagelib.weaving import stack_rows
 
@@ -32,32 +32,48 @@ BLOCK: Final = 256
 """Customers scored at once: enough to keep a product busy, few enough to stay in cache."""
 
 
+_BLOCK_OF_THREADS: Final = 4096
+"""The same for several threads: what is not shared among them costs little a customer then."""
+
 _AUDIENCE_BLOCK: Final = 16_384
 """Customers asked about one item at once: there is one column to multiply with, so blocks can be large."""
 
 
-def rank_block(serving: Serving, block: Histories, seen: csr_array | None, request: Request) -> Lists:
+_NO_REASONS: Final = repeat(())
+
+
+def over_blocks(answer: Callable[[slice], None], n_rows: int, n_threads: int) -> None:
+    """Answer block by block; the kernel shares the rows of each among threads."""
+    size = BLOCK if n_threads == 1 else _BLOCK_OF_THREADS
+    with threads(n_threads):
+        for start in range(0, n_rows, size):
+            answer(slice(start, start + size))
+
+
+def rank_block(serving: Serving, block: Histories, seen: Rows | None, request: Request) -> Lists:
     """Rank for a block of histories: what is pinned, then the models, then popularity where it may fill."""
-    models, rules, n_rows = _models(serving.learned, request), request.rules, block.n_histories
+    models, rules = _models(serving.learned, request), request.rules
     limits: dict[str, Any] = {"exclude": seen, "available": request.allowed, "rules": rules}
     if rules is None or not rules.pins:
         lists = best_lists(models, block, request.width, at=request.at, **limits)
         return _filled(serving, lists, request, **limits)
     most = [min(pin.most, int(pin_mask(pin, block.n_items).sum())) for pin in rules.pins]
     width = min(request.width + sum(most), block.n_items)
-    cells = score_cells(
-        named_lists(models, block, width, at=request.at, **limits), n_items=block.n_items, rules=rules
-    )
+    found = named_lists(models, block, width, at=request.at, **limits)
+
+    def ranked_lists(k: int, among: np.ndarray | None = None) -> Lists:
+        return Lists(*blend(found, k, block.n_items, factor=rules.factor, among=among))
+
     pinned = []
     for place, pin in enumerate(rules.pins):
         within = request.allowed & pin_mask(pin, block.n_items)
         # Items named one by one have an order of their own; of others, earlier pins take the first at most.
         deep = int(within.sum()) if pin.item_index is not None else min(sum(most[: place + 1]), block.n_items)
-        ranked = cells.among(within).best(n_rows, max(deep, 1))
+        ranked = ranked_lists(max(deep, 1), within)
         # What the shop wants on top is there whether it may fill a list or not.
         ranked = _filled(serving, ranked, request, always=True, **{**limits, "available": within})
         pinned.append(pinned_lists(ranked, pin, block.n_items))
-    lists = _filled(serving, cells.best(n_rows, width), request, **limits)
+    lists = _filled(serving, ranked_lists(width), request, **limits)
     source = 2 * (len(models) + 1)
     return put_on_top(lists, pinned, request.width, n_items=block.n_items, source=source)
 
@@ -68,7 +84,7 @@ def _filled(
     """Complete lists by popularity, where the request lets it."""
     if not (request.fill or request.every_candidate or always):
         return lists
-    if (lists.counts == lists.item_index.shape[1]).all():
+    if lists.are_full:
         return lists
     n_models = len(serving.learned.models)
     n_items = serving.learned.histories.n_items
@@ -96,18 +112,23 @@ def name_items(
     sources: tuple[str, ...] | None = None,
 ) -> tuple[Recommendation, ...]:
     """Turn the first list into objects of built-in types; `sources` tells what its codes mean."""
-    n, sources = int(lists.counts[0]), sources or source_names(learned.models, ruled=True)
-    index, scores, source = (part[0, :n].tolist() for part in (lists.item_index, lists.score, lists.source))
+    sources = sources or learned.sources
+    index, scores, source = lists.item_index[0].tolist(), lists.score[0].tolist(), lists.source[0].tolist()
+    if index and index[-1] < 0:
+        index = index[: index.index(-1)]
+    ids, titles = learned.histories.items.ids(index), learned.titles.take(index)
     return tuple(
-        Recommendation(item_id, title, scores[place], place + 1, sources[source[place]], None, why)
-        for place, ((item_id, title), why) in enumerate(
-            zip(_named(learned, index), reasons or [()] * n, strict=True)
-        )
+        [
+            Recommendation(item_id, title or None, score, rank, sources[code], None, why)
+            for rank, item_id, title, score, code, why in zip(
+                range(1, len(index) + 1), ids, titles, scores, source, reasons or _NO_REASONS, strict=False
+            )
+        ]
     )
 
 
 def give_reasons(
-    learned: Learned, history: Histories, seen: csr_array | None, request: Request, lists: Lists
+    learned: Learned, history: Histories, seen: Rows | None, request: Request, lists: Lists
 ) -> list[tuple[Reason, ...]]:
     """Say for each item of the first list what speaks for it."""
     models = _models(learned, request)
@@ -156,7 +177,7 @@ def score_customers(learned: Learned, histories: Histories, item: int, request: 
         for model, scale in zip(models, scales.T, strict=True):
             total += scale * model.score_item(block, item, at=request.at)
         if seen is not None:
-            total[seen[:, [item]].nonzero()[0]] = 0.0
+            total[np.searchsorted(seen.indptr, np.flatnonzero(seen.indices == item), side="right") - 1] = 0.0
         score[start : start + _AUDIENCE_BLOCK] = total
     return score
 

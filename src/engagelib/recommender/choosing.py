@@ -85,14 +85,8 @@ def _choose(histories: Histories, by_location: bool) -> tuple[list[Model], str]:
     else:
         few = min(n_met, n_several)
         reasons.append(f"no als, as {few:,} items or histories are too few for factors")
-    models, left_out = [], ""
-    for model in recipes:
-        try:
-            models.append(model.fit(histories))
-        except errors.MissingExtraError:
-            left_out = f"; {model.name} is left out, because what it needs is not installed"
-    blend = "an equal-weight blend of " if len(models) > 1 else ""
-    return models, f"auto: {blend}{'; '.join(reasons)}{left_out} ({decay})"
+    blend = "an equal-weight blend of " if len(recipes) > 1 else ""
+    return [model.fit(histories) for model in recipes], f"auto: {blend}{'; '.join(reasons)} ({decay})"
 
 
 def _support(histories: Histories) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -13,6 +14,7 @@ from engagelib.histories import Histories
 from engagelib.identity import IdentityMap
 from engagelib.models import Model, Popularity, restore_model
 from engagelib.recommender.choosing import choose_filler, choose_models
+from engagelib.recommender.listing import source_names
 from engagelib.recommender.pairing import Together, learn_together
 from engagelib.recommender.repeating import Repeats, learn_repeats
 from engagelib.strings import StringColumn
@@ -85,6 +87,11 @@ class Learned:
     def for_sale(self) -> np.ndarray:
         """Whether each item may be shown at all, bool of shape (n_items,)."""
         return self.attributes.for_sale
+
+    @cached_property
+    def sources(self) -> tuple[str, ...]:
+        """What the source codes of lists mean, with those that rules add."""
+        return source_names(self.models, ruled=True)
 
     def summary(self) -> list[tuple[Cell, ...]]:
         """Say what was learned from what, and why these models, in rows of (what, value)."""

@@ -15,6 +15,9 @@ from engagelib.weaving import join_rows, stack_rows
 
 _COLUMN_OF = {"channel": "channel", "location": "location", "order": "order_id", "session": "session_id"}
 
+_IDENTITIES = (str, int, tuple, np.integer)
+_NOBODY = np.array([-1])
+
 
 class Entry:
     """One customer's history as it stands now: rows of the learned histories, and events observed since.
@@ -66,7 +69,7 @@ class Entry:
             if self.n_events:
                 newer = _as_row(self.observed(), history, event_types)
                 history = join_rows(stack_rows([history, newer]))
-            self._history = history
+            self._history = history = history.with_shares()
         return history
 
 
@@ -137,8 +140,7 @@ class Live:
 
     def as_of_now(self, block: Histories) -> Histories:
         """Return histories whose ages are counted from the newest moment known."""
-        newest = self.newest
-        return block if block.newest == newest else replace(block, newest=newest)
+        return block.as_of(self.newest)
 
     # Readers
 
@@ -147,7 +149,7 @@ class Live:
 
         None is what can be nobody's id, such as True or 7.5: to ask about it is no error, and finds nobody.
         """
-        if not isinstance(identity, tuple | str | int | np.integer) or isinstance(identity, bool):
+        if not isinstance(identity, _IDENTITIES) or isinstance(identity, bool):
             return None
         try:
             key = spelled(cast(Identity, identity))
@@ -164,7 +166,9 @@ class Live:
         if entry is not None:
             return entry.known, self.row_of(entry)
         row = self.base.customers.find(key)
-        return row >= 0, self.as_of_now(self.base.take(np.array([row])))
+        return row >= 0, self.as_of_now(
+            self.base.block(row, row + 1) if row >= 0 else self.base.take(_NOBODY)
+        )
 
     def row_of(self, entry: Entry) -> Histories:
         """Return the history of an entry, one row."""

@@ -2,18 +2,20 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
-from scipy.sparse import coo_array, csr_array, eye_array
 
 from engagelib import errors
-from engagelib.cells import as_number, sum_cells
+from engagelib.cells import as_number, cells_matrix
 from engagelib.histories import Histories
 from engagelib.recommender.listing import Lists
 from engagelib.recommender.repeating import bought_events
-from engagelib.scoring import ItemWeights, Ranking, TopK, ranking_topk, score_topk
+from engagelib.scoring import ItemWeights, Ranking, Rows, TopK, ranking_topk, score_topk
 from engagelib.times import DAY
+
+if TYPE_CHECKING:
+    from scipy.sparse import csr_array
 
 # How these were found stands in docs/decisions/0009-pairs.md.
 _N_NEIGHBOURS: Final = 100
@@ -93,6 +95,8 @@ def learn_together(
     ArgumentError
         If an argument is outside its range.
     """
+    from scipy.sparse import coo_array, csr_array, eye_array  # to learn with: serving does without
+
     is_whole = isinstance(n_neighbours, int | np.integer) and not isinstance(n_neighbours, bool)
     if not is_whole or n_neighbours < 1:
         raise errors.bad_argument("n_neighbours", n_neighbours, "an integer of at least 1")
@@ -139,7 +143,7 @@ def complete_topk(
     weights = together.item_weights
     items = np.unique(np.asarray(basket, np.int32))
     shape = (1, weights.shape[0])
-    one = csr_array((np.ones(len(items), np.float32), items, np.array([0, len(items)])), shape=shape)
+    one = Rows(np.array([0, len(items)]), items, np.ones(len(items), np.float32), shape)
     return score_topk(one, weights, k, exclude=one, available=available)
 
 
@@ -253,7 +257,7 @@ def _closeness(price: float, others: np.ndarray) -> np.ndarray:
     return np.where(known, np.minimum(others, price) / np.maximum(others, price), _UNKNOWN_PRICE)
 
 
-def _baskets(histories: Histories) -> tuple[str, csr_array]:
+def _baskets(histories: Histories) -> tuple[str, "csr_array"]:
     """Return what a basket is, and which items each holds, as the stored positions of a matrix.
 
     Of the ways to tell baskets apart it is the first by which some basket holds two items.
@@ -264,7 +268,7 @@ def _baskets(histories: Histories) -> tuple[str, csr_array]:
         has_basket = rows >= 0
         shape = (n_rows, histories.n_items)
         ones = np.ones(np.count_nonzero(has_basket))
-        baskets = sum_cells(rows[has_basket].astype(np.int64), item[has_basket], ones, shape)
+        baskets = cells_matrix(rows[has_basket].astype(np.int64), item[has_basket], ones, shape)
         found = name, baskets
         if (np.diff(baskets.indptr) > 1).any():
             break

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from html import escape
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
 
 import numpy as np
 
@@ -39,9 +39,10 @@ class Reason:
     contribution: float
 
 
-@dataclass(frozen=True, slots=True)
-class Recommendation:
+class Recommendation(NamedTuple):
     """One item of a list.
+
+    A named tuple: ten of them take a third of the time of frozen dataclasses, which a backend feels.
 
     Attributes
     ----------
@@ -101,7 +102,7 @@ class _Listed(Sequence[_Entry], Generic[_Entry]):
 
     def to_records(self) -> list[dict[str, Any]]:
         """Return one mapping an entry, of built-in types alone, ready for `json.dumps`."""
-        return [asdict(entry) for entry in self._entries]
+        return [_record(entry) for entry in self._entries]
 
     def to_frame(self) -> Any:
         """Return a pandas frame, or a pyarrow table where pandas is not installed.
@@ -279,6 +280,12 @@ class RecommendationTable:
     def __repr__(self) -> str:
         n_rows, k = self.item_index.shape
         return f"RecommendationTable({n_rows:,} customers, k={k})"
+
+
+def _record(entry: Recommendation | Member) -> dict[str, Any]:
+    if isinstance(entry, Member):
+        return asdict(entry)
+    return {**entry._asdict(), "reasons": tuple(map(asdict, entry.reasons))}
 
 
 def _shown(customer_id: Any) -> str:

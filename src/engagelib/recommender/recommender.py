@@ -2,24 +2,30 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from engagelib import errors
 from engagelib.histories import Histories
 from engagelib.identity import Identity
-from engagelib.recommender.answering import BLOCK, find_audience, give_reasons, name_items, rank_block
+from engagelib.recommender.answering import (
+    find_audience,
+    give_reasons,
+    name_items,
+    over_blocks,
+    rank_block,
+)
 from engagelib.recommender.foundation import Foundation, Rules
 from engagelib.recommender.learned import Learned
 from engagelib.recommender.listing import Lists, source_names
 from engagelib.recommender.neighbours import alike, going_with, neighbour_sources, standing_in
-from engagelib.recommender.pages import Profile
-from engagelib.recommender.profiling import draw_profile
 from engagelib.recommender.recommendations import Audience, Recommendations, RecommendationTable
 from engagelib.recommender.request import (
     ExcludeSeen,
     OnUnknown,
     Request,
+    check_count,
     check_flag,
     id_list,
     whom,
@@ -27,6 +33,9 @@ from engagelib.recommender.request import (
 from engagelib.recommender.serving import Serving
 from engagelib.times import Moment
 from engagelib.vocabulary import Id, Vocabulary
+
+if TYPE_CHECKING:
+    from engagelib.recommender.pages import Profile
 
 
 class Recommender(Foundation):
@@ -139,11 +148,9 @@ class Recommender(Foundation):
             exclude=exclude, candidates=candidates, rules=rules, exclude_seen=exclude_seen, repeat=repeat,
             fill=fill, on_unknown=on_unknown,
         )  # fmt: skip
-        known, history = False, serving.learned.histories.take(_NOBODY)
-        if customer_id is not None:
-            known, history = serving.live.find(customer_id)
-            if not known and on_unknown == "raise":
-                raise errors.answering.unknown_customer(customer_id, self.customers_.kind)
+        known, history = serving.live.find(customer_id)
+        if not known and customer_id is not None and on_unknown == "raise":
+            raise errors.answering.unknown_customer(customer_id, self.customers_.kind)
         return _listed(serving, request, history, customer_id, known, explain=check_flag(explain, "explain"))
 
     def recommend_many(
@@ -161,6 +168,7 @@ class Recommender(Foundation):
         repeat: bool | None = None,
         fill: bool = True,
         on_unknown: OnUnknown = "popular",
+        n_threads: int = 1,
     ) -> RecommendationTable:
         """List the items to show many customers next, each list the same as `recommend` gives.
 
@@ -168,9 +176,12 @@ class Recommender(Foundation):
         ----------
         customer_ids
             The customers, repeats allowed; None is all of `current_customers()`. Unknown ids, and None among
-            ids, are
-            shown what is popular. The other parameters are those of `recommend`. The arrays are `k` columns
-            wide, or as many as there are items where these are fewer.
+            ids, are shown what is popular.
+        n_threads
+            Threads that share the customers, at least 1; they end with the call, and change no list.
+
+        The other parameters are those of `recommend`. The arrays are `k` columns wide, or as many as there
+        are items where these are fewer.
         """
         serving = self._fitted()
         learned, live = serving.learned, serving.live
@@ -180,19 +191,20 @@ class Recommender(Foundation):
         )  # fmt: skip
         ids, keys, rows = whom(serving, customer_ids)
         lists = Lists.empty(len(rows), request.width)
-        for start in range(0, len(rows), BLOCK):
-            part = slice(start, start + BLOCK)
+
+        def answer(part: slice) -> None:
             block, known = live.take(None if keys is None else keys[part], rows[part])
             if on_unknown == "raise" and not known.all():
-                raise errors.answering.unknown_customer(
-                    ids[start + int(np.argmin(known))], learned.histories.customers.kind
-                )
+                unknown = ids[part.start + int(np.argmin(known))]
+                raise errors.answering.unknown_customer(unknown, learned.histories.customers.kind)
             found = rank_block(serving, block, request.seen.excluded(block), request)
             lists.item_index[part], lists.score[part] = found.item_index, found.score
             lists.source[part] = found.source
+
+        over_blocks(answer, len(rows), check_count(n_threads, "n_threads"))
         arrays = (lists.item_index, lists.score, lists.source)
         sources = source_names(learned.models, ruled=request.rules is not None)
-        return RecommendationTable(ids, *arrays, sources, learned.histories.items, request.ignored)
+        return RecommendationTable(ids, *arrays, sources, learned.histories.items, dict(request.ignored))
 
     def rank(
         self,
@@ -350,7 +362,7 @@ class Recommender(Foundation):
         at: Moment | None = None,
         channel: Id | None = None,
         location: Id | None = None,
-    ) -> Profile:
+    ) -> "Profile":
         """Say at a glance who a customer is, for a member of staff: what was bought, how often, what to show.
 
         All channels and linked identities count, and what was observed since fitting. Who is unknown has a
@@ -373,6 +385,8 @@ class Recommender(Foundation):
         NotFittedError, ArgumentError, NotEnoughDataError
             As `recommend` does.
         """
+        from engagelib.recommender.profiling import draw_profile  # for members of staff alone
+
         serving = self._fitted()
         request = Request.check(serving, k=k, at=at, channel=channel, location=location)
         known, history = serving.live.find(customer_id)
@@ -382,9 +396,6 @@ class Recommender(Foundation):
     def __repr__(self) -> str:
         by = f", popular_by={tuple(self.popular_by)!r}" if self.popular_by else ""
         return f"Recommender({self.models!r}{by})"
-
-
-_NOBODY = np.array([-1])
 
 
 def _listed(
@@ -401,8 +412,9 @@ def _listed(
     seen = request.seen.excluded(history)
     if request.at is not None:
         history = history.until(request.at)
-    history = history.followed_by(request.session, "view", request.at)
-    history = history.followed_by(request.basket, "cart", request.at)
+    if len(request.session) or len(request.basket):
+        history = history.followed_by(request.session, "view", request.at)
+        history = history.followed_by(request.basket, "cart", request.at)
     lists = rank_block(serving, history, seen, request)
     reasons = give_reasons(learned, history, seen, request, lists) if explain else None
     entries = name_items(learned, lists, reasons)
@@ -410,7 +422,7 @@ def _listed(
     if len(entries) < request.k:
         n_excluded = 0 if seen is None else int(request.allowed[seen.indices].sum())
         shortfall = request.shortfall(len(entries), n_excluded)
-    return Recommendations(entries, who, known, shortfall, request.ignored)
+    return Recommendations(entries, who, known, shortfall, dict(request.ignored))
 
 
 def _about(serving: Serving, request: Request, lists: Lists, heading: str, otherwise: str) -> Recommendations:
@@ -420,7 +432,7 @@ def _about(serving: Serving, request: Request, lists: Lists, heading: str, other
     if len(entries) < request.k:
         of_those = "" if request.available is None else f" of those that can be had {request.place}"
         shortfall = f"{len(entries):,} of {request.k:,} items asked for: {otherwise}{of_those}."
-    return Recommendations(entries, shortfall=shortfall, ignored=request.ignored, heading=heading)
+    return Recommendations(entries, shortfall=shortfall, ignored=dict(request.ignored), heading=heading)
 
 
 def _item(learned: Learned, item_id: Id) -> int:

@@ -5,13 +5,12 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Self
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from engagelib import errors
-from engagelib.cells import as_number, steps_back
+from engagelib.cells import as_number
 from engagelib.histories import Histories
 from engagelib.returning import match_returns
-from engagelib.segments import counting_order
+from engagelib.segments import counting_order, steps_back
 from engagelib.times import DAY
 
 # How these were found stands in docs/decisions/0008-repeat-purchase.md.
@@ -53,16 +52,6 @@ class Repeats:
     strength: float
     horizon: int
     choice: str
-
-    def excluded(self, bought: csr_array) -> csr_array:
-        """Return what must not be listed again, of a matrix of what each history bought.
-
-        What is stored counts; of shape (n_histories, n_items), as `bought`.
-        """
-        stays = ~self.returns[bought.indices]
-        before = np.append(0, np.cumsum(stays))
-        parts = (bought.data[stays], bought.indices[stays], before[bought.indptr])
-        return csr_array(parts, shape=bought.shape)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the arrays by name, for the store; `facts` holds the rest."""

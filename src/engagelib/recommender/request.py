@@ -1,11 +1,10 @@
 """Request: what one call to a recommender asks for, checked once and turned into indices."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal, Self
+from dataclasses import dataclass, replace
+from typing import Any, Final, Literal, Self, cast
 
 import numpy as np
-from scipy.sparse import csr_array
 
 from engagelib import errors
 from engagelib.availability import BoundAvailability
@@ -15,6 +14,7 @@ from engagelib.identity import Identity, spelled
 from engagelib.recommender.repeating import Repeats
 from engagelib.recommender.rules import CompiledRules
 from engagelib.recommender.serving import Serving, with_rules
+from engagelib.scoring import Rows
 from engagelib.times import Moment, to_microseconds
 from engagelib.vocabulary import Id, Vocabulary
 
@@ -50,17 +50,22 @@ class SeenRule:
             raise errors.bad_argument("repeat", repeat, "True, False or None")
         return cls(exclude_seen, None if repeat is None else bool(repeat), repeats, at)
 
-    def excluded(self, block: Histories) -> csr_array | None:
+    def excluded(self, block: Histories) -> Rows | None:
         """Return the items that each history of a block rules out, None where none does."""
         purchased_too = self.exclude_seen != "none" if self.repeat is None else not self.repeat
-        if self.exclude_seen != "any" and not purchased_too:
-            return None
-        met = block.seen("any" if self.exclude_seen == "any" else "purchased", at=self.at)
-        if not purchased_too:
-            met = csr_array(met - block.seen("purchased", at=self.at))
-            met.eliminate_zeros()
-        elif self.repeat is None and self.exclude_seen == "purchased" and met.nnz:
-            met = self.repeats.excluded(met)
+        if self.exclude_seen != "any":
+            if not purchased_too:
+                return None
+            by_item = self.repeat is None and self.exclude_seen == "purchased"
+            met = block.met("purchased", at=self.at, without=self.repeats.returns if by_item else None)
+        elif purchased_too:
+            met = block.met("any", at=self.at)
+        else:
+            from scipy.sparse import csr_array
+
+            looked_at = csr_array(block.seen("any", at=self.at) - block.seen("purchased", at=self.at))
+            looked_at.eliminate_zeros()
+            met = Rows(looked_at.indptr, looked_at.indices, looked_at.data, looked_at.shape)
         return met if met.nnz else None
 
 
@@ -129,13 +134,37 @@ class Request:
         session: Iterable[Id] | None = (),
         basket: Iterable[Id] | None = (),
     ) -> Self:
-        """Check the arguments of a call; see `Recommender.recommend` for what each may be."""
+        """Check the arguments of a call; see `Recommender.recommend` for what each may be.
+
+        A call that names no item is checked once, and answered from memory until something changes: most
+        calls of a shop differ by their customer, and by the moment, alone.
+        """
         learned = serving.learned
         histories, items = learned.histories, learned.histories.items
         moment = None if at is None else to_microseconds(at)
         until = moment if histories.time_kind == "timestamp" else None
         if moment is not None and until is None and not serving.has_windows:
             raise errors.log.needs_time("at", histories.time_kind)
+        key: tuple[Any, ...] | None = None
+        bound = serving.available
+        revision = None if bound is None else bound.revision
+        if candidates is None and session is basket is exclude is rules is _EMPTY:
+            plain = (k, channel, location, exclude_seen, repeat, fill, on_unknown)
+            key = (*plain, *map(type, plain))  # True and 1 are one to a dictionary, and two to the checks
+            try:
+                found, then = serving.requests.get(key, _NOTHING)
+            except TypeError:  # what has no hash is nobody's name
+                key, found, then = None, None, None
+            if found is not None:
+                # Where windows open and close, the mask of another moment is another object.
+                if then is not revision:
+                    serving.requests.clear()  # all others are as old
+                elif (
+                    bound is None
+                    or not serving.has_windows
+                    or found.available is bound.mask(channel, location, moment)
+                ):
+                    return cast(Self, found.at_moment(until))
         seen = SeenRule.check(exclude_seen, repeat, learned.repeats, until)
         if on_unknown not in ("popular", "raise"):
             raise errors.bad_argument("on_unknown", on_unknown, '"popular" or "raise"')
@@ -161,7 +190,9 @@ class Request:
             if exclude_seen == "any":
                 allowed[looked_at] = False
         k = check_count(k, "k")
-        return cls(
+        allowed = allowed.view()
+        allowed.flags.writeable = False  # models may remember what they worked out of it
+        request = cls(
             k=k,
             width=min(k, max(len(items), 1)),
             at=until,
@@ -177,6 +208,19 @@ class Request:
             basket=in_basket,
             ignored=ignored,
         )
+        if key is not None:
+            if len(serving.requests) >= min(_MOST_REMEMBERED, 1 + _MOST_BYTES // max(allowed.nbytes, 1)):
+                serving.requests.clear()
+            serving.requests[key] = request.at_moment(None), revision
+        return request
+
+    def at_moment(self, at: int | None) -> Self:
+        """Return the same request for histories up to another moment."""
+        if at == self.at:
+            return self
+        made = object.__new__(type(self))
+        made.__dict__.update(self.__dict__, at=at, seen=replace(self.seen, at=at))
+        return made
 
     @property
     def every_candidate(self) -> bool:
@@ -265,7 +309,9 @@ def check_count(value: Any, name: str) -> int:
 
 def check_flag(value: Any, name: str) -> bool:
     """Return True or False, or refuse what is neither."""
-    if not isinstance(value, bool | np.bool_):
+    if value is True or value is False:
+        return value
+    if not isinstance(value, np.bool_):
         raise errors.bad_argument(name, value, "True or False")
     return bool(value)
 
@@ -328,3 +374,8 @@ def _known(items: Vocabulary, ids: Iterable[Id] | None, name: str, ignored: dict
 
 
 _NONE = np.zeros(0, np.int32)
+_EMPTY: Final = ()
+_NOTHING: Final = (None, None)
+_MOST_BYTES: Final = 1 << 24
+_MOST_REMEMBERED: Final = 256
+"""Requests that are remembered at once: a shop has some tens of places where it shows lists."""

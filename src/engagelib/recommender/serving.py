@@ -28,6 +28,8 @@ class Serving:
         The rules of every call, and what they mean for this catalogue.
     rankings
         Popularity as those rules change it, by location; filled when first asked for.
+    requests
+        What plain calls ask for, by their arguments: a page asks the same of each of its customers.
     """
 
     learned: Learned
@@ -36,6 +38,12 @@ class Serving:
     rules: tuple[Rule, ...] = ()
     compiled: CompiledRules | None = None
     rankings: dict[int | None, np.ndarray] = field(default_factory=dict, compare=False)
+    # Made anew with each `Serving`, by `replace` too: what was checked against one says nothing of another.
+    requests: dict[tuple[Any, ...], Any] = field(default_factory=dict, init=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave out what is remembered: it can be made again, and holds what no other process can have."""
+        return {**self.__dict__, "requests": {}}
 
     @classmethod
     def over(cls, learned: Learned, availability: Availability | None, rules: Sequence[Rule]) -> Self:

@@ -29,7 +29,7 @@ def settle(learned: Learned, live: Live) -> Learned:
     """
     if live.is_empty and not live.n_forgets:
         return learned
-    histories = _woven(live)
+    histories = _woven(live).with_shares()
     learned = replace(learned, histories=histories, identities=_identities(live))
     if not live.n_forgets:
         return learned
