@@ -43,6 +43,91 @@ class Watch:
             time.sleep(0.01)
 
 
+class Peak:
+    """How far memory rises above what it is now, without a thread that watches.
+
+    Linux keeps the highest resident size and lets a process reset it. Elsewhere the highest since the start
+    of the process counts, so that what was read before may hide a rise.
+    """
+
+    def __init__(self) -> None:
+        self._process = psutil.Process()
+        try:
+            Path("/proc/self/clear_refs").write_text("5")
+            self._reset = True
+        except OSError:
+            self._reset = False
+        self._before = self._process.memory_info().rss
+
+    def mib_above(self) -> float:
+        """Return the rise since this was made, in MiB."""
+        return max(self._highest() - self._before, 0) / 2**20
+
+    def _highest(self) -> int:
+        if self._reset:
+            status = Path("/proc/self/status").read_text()
+            return int(status.split("VmHWM:")[1].split()[0]) * 1024
+        if sys.platform == "win32":
+            return int(self._process.memory_info().peak_wset)
+        import resource
+
+        unit = 1 if sys.platform == "darwin" else 1024
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def memory_of_forked(n_workers: int, work: Callable[[], object]) -> list[Any]:
+    """Fork workers that each do the work and then wait; return the memory of each while all are there.
+
+    The last one is this process, from which they were forked.
+    """
+    children = []
+    for _ in range(n_workers):
+        read, write = os.pipe()
+        hold_read, hold_write = os.pipe()
+        child = os.fork()
+        if not child:
+            os.close(hold_write)
+            work()
+            os.write(write, b"x")
+            os.read(hold_read, 1)
+            os._exit(0)
+        children.append((child, read, hold_write))
+    for _, read, _ in children:
+        os.read(read, 1)
+    workers = [psutil.Process(child) for child, _, _ in children]
+    memory = [process.memory_full_info() for process in (*workers, psutil.Process())]
+    # A later child holds the pipes of the earlier ones too, so all are closed before the first is waited for.
+    for _, _, hold in children:
+        os.close(hold)
+    for child, _, _ in children:
+        os.waitpid(child, 0)
+    return memory
+
+
+def publish_drawn_model(path: Path, n_items: int, n_neighbours: int) -> None:
+    """Save a recommender of item neighbours that are drawn rather than fitted, which would take far longer.
+
+    To open and to read they are the same.
+    """
+    from engagelib import EventLog, Recommender, store
+
+    rng = np.random.default_rng(0)
+    customers = np.repeat(np.arange(-(-n_items // 50)), 50)[:n_items]
+    # All items once, in any order, so that there are weights for each of them.
+    log = EventLog.from_frame({"customer_id": customers, "item_id": rng.permutation(n_items)})
+    Recommender("popularity").fit(log).save(path)
+    saved = store.open_artifact(path)
+    weights = {
+        "indptr": np.arange(0, n_items * n_neighbours + 1, n_neighbours, dtype=np.int32),
+        "indices": rng.integers(0, n_items, n_items * n_neighbours, dtype=np.int32),
+        "data": rng.random(n_items * n_neighbours, dtype=np.float32),
+    }
+    arrays = {name: array for name, array in saved.arrays.items() if not name.startswith("models.0.")}
+    arrays |= {f"models.0.{name}": array for name, array in weights.items()}
+    models = [{"name": "item_knn", "params": {"n_neighbours": n_neighbours}}]
+    store.publish(path, saved.kind, arrays, {**saved.meta, "models": models}, keep=0)
+
+
 def per_call_us(call: Callable[[Any], object], arguments: list[Any]) -> dict[str, float]:
     """Median and 99th percentile of a call's wall time in microseconds, and its mean CPU time."""
     for argument in arguments[:50]:

@@ -4,7 +4,6 @@
 made-up shop. Of two ways to answer, calls take turns within one process, and the ratio counts.
 """
 
-import os
 import statistics
 import sys
 import threading
@@ -12,9 +11,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-import psutil
 
-from benchmarks._measuring import Task, per_call_us, run_tasks
+from benchmarks._measuring import Task, memory_of_forked, per_call_us, run_tasks
 
 _TASKS: dict[str, Task] = {}
 _N_WORKERS = 4
@@ -122,27 +120,12 @@ def workers(folder: Path, n_events: int) -> dict[str, float]:
     shop = eg.load(folder / "shop.engage")
     customers = _customers(shop, 2000)
     shop.recommend(customers[0])
-    children = []
-    for _ in range(_N_WORKERS):
-        read, write = os.pipe()
-        hold_read, hold_write = os.pipe()
-        child = os.fork()
-        if not child:
-            os.close(hold_write)
-            for customer in customers:
-                shop.recommend(customer)
-            os.write(write, b"x")
-            os.read(hold_read, 1)
-            os._exit(0)
-        children.append((child, read, hold_write))
-    for _, read, _ in children:
-        os.read(read, 1)
-    memory = [psutil.Process(child).memory_full_info() for child, _, _ in children]
-    # A later child holds the pipes of the earlier ones too, so all are closed before the first is waited for.
-    for _, _, hold in children:
-        os.close(hold)
-    for child, _, _ in children:
-        os.waitpid(child, 0)
+
+    def answer_all():
+        for customer in customers:
+            shop.recommend(customer)
+
+    memory = memory_of_forked(_N_WORKERS, answer_all)[:-1]
     mib = 2**20
     return {
         "model_mib": sum(file.stat().st_size for file in folder.rglob("*.npy")) / mib,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks._measuring import Task, Watch, per_call_us, run_tasks
+from benchmarks._measuring import Task, Watch, per_call_us, publish_drawn_model, run_tasks
 
 _TASKS: dict[str, Task] = {}
 
@@ -65,27 +65,10 @@ def lookup(folder: Path, n_events: int) -> dict[str, float]:
 def open_model(folder: Path, n_events: int) -> dict[str, float]:
     """Load a recommender of about a gigabyte and answer once, from the disk and from memory."""
     import engagelib
-    from engagelib import EventLog, Recommender, store
+    from engagelib import store
 
-    n_items, n_neighbours = 1_000_000, 100
-    rng = np.random.default_rng(0)
-    customers = np.repeat(np.arange(20_000), 50)
-    # All items once, in any order, so that there are weights for each of them.
-    log = EventLog.from_frame({"customer_id": customers, "item_id": rng.permutation(n_items)})
     path = folder / "large.engage"
-    Recommender("popularity").fit(log).save(path)
-    # Drawn rather than fitted, which would take far longer; to open and to read they are the same.
-    saved = store.open_artifact(path)
-    weights = {
-        "indptr": np.arange(0, n_items * n_neighbours + 1, n_neighbours, dtype=np.int32),
-        "indices": rng.integers(0, n_items, n_items * n_neighbours, dtype=np.int32),
-        "data": rng.random(n_items * n_neighbours, dtype=np.float32),
-    }
-    arrays = {name: array for name, array in saved.arrays.items() if not name.startswith("models.0.")}
-    arrays |= {f"models.0.{name}": array for name, array in weights.items()}
-    models = [{"name": "item_knn", "params": {"n_neighbours": n_neighbours}}]
-    store.publish(path, saved.kind, arrays, {**saved.meta, "models": models}, keep=0)
-    del saved, arrays, weights
+    publish_drawn_model(path, n_items=1_000_000, n_neighbours=100)
 
     figures = {"gib": store.open_artifact(path).size_bytes / 2**30}
     if _forget_pages(path):
@@ -132,7 +115,7 @@ def first_answer(folder: Path, n_events: int) -> dict[str, float]:
 
 @task
 def answer(folder: Path, n_events: int) -> dict[str, float]:
-    """Answer for single customers and for all of the bundled shop, on the reference implementation."""
+    """Answer for single customers and for all of the bundled shop."""
     from engagelib import Recommender
     from engagelib.datasets import load_online_retail
 
