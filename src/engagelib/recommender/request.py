@@ -1,6 +1,7 @@
 """Request: what one call to a recommender asks for, checked once and turned into indices."""
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Final, Literal, Self, cast
 
@@ -146,25 +147,13 @@ class Request:
         if moment is not None and until is None and not serving.has_windows:
             raise errors.log.needs_time("at", histories.time_kind)
         key: tuple[Any, ...] | None = None
-        bound = serving.available
-        revision = None if bound is None else bound.revision
+        revision = None if serving.available is None else serving.available.revision
         if candidates is None and session is basket is exclude is rules is _EMPTY:
             plain = (k, channel, location, exclude_seen, repeat, fill, on_unknown)
             key = (*plain, *map(type, plain))  # True and 1 are one to a dictionary, and two to the checks
-            try:
-                found, then = serving.requests.get(key, _NOTHING)
-            except TypeError:  # what has no hash is nobody's name
-                key, found, then = None, None, None
+            found = _recalled(serving, key, revision, moment)
             if found is not None:
-                # Where windows open and close, the mask of another moment is another object.
-                if then is not revision:
-                    serving.requests.clear()  # all others are as old
-                elif (
-                    bound is None
-                    or not serving.has_windows
-                    or found.available is bound.mask(channel, location, moment)
-                ):
-                    return cast(Self, found.at_moment(until))
+                return cast(Self, found.at_moment(until))
         seen = SeenRule.check(exclude_seen, repeat, learned.repeats, until)
         if on_unknown not in ("popular", "raise"):
             raise errors.bad_argument("on_unknown", on_unknown, '"popular" or "raise"')
@@ -209,9 +198,7 @@ class Request:
             ignored=ignored,
         )
         if key is not None:
-            if len(serving.requests) >= min(_MOST_REMEMBERED, 1 + _MOST_BYTES // max(allowed.nbytes, 1)):
-                serving.requests.clear()
-            serving.requests[key] = request.at_moment(None), revision
+            _remember(serving, key, request.at_moment(None), revision)
         return request
 
     def at_moment(self, at: int | None) -> Self:
@@ -252,6 +239,33 @@ class Request:
         if n_excluded:
             parts.append(f"{n_excluded:,} of those were seen by the customer before")
         return text + ", ".join(parts) + "."
+
+
+def _recalled(serving: Serving, key: tuple[Any, ...], revision: object, moment: int | None) -> Request | None:
+    """Return the request that was checked under a key, None where there is none that still holds."""
+    try:
+        found, then = serving.requests.get(key, _NOTHING)
+    except TypeError:  # what has no hash is nobody's name
+        return None
+    if found is None:
+        return None
+    if then is not revision:
+        serving.requests.clear()  # all others are as old
+        return None
+    bound, (_, channel, location, *_) = serving.available, key
+    # Where windows open and close, the mask of another moment is another object.
+    holds = (
+        bound is None or not serving.has_windows or found.available is bound.mask(channel, location, moment)
+    )
+    return cast(Request, found) if holds else None
+
+
+def _remember(serving: Serving, key: tuple[Any, ...], request: Request, revision: object) -> None:
+    """Keep a checked request, among no more than there is memory for."""
+    if len(serving.requests) >= min(_MOST_REMEMBERED, 1 + _MOST_BYTES // max(request.allowed.nbytes, 1)):
+        serving.requests.clear()
+    with suppress(TypeError):  # what has no hash can't be looked up either
+        serving.requests[key] = request, revision
 
 
 def _available(
