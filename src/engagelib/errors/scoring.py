@@ -87,3 +87,27 @@ def bad_index(name: str, position: tuple[int, ...], value: int, low: int, high: 
 def ranking_repeats(name: str, position: int, item_index: int) -> ArgumentError:
     """Word a list that names an item twice."""
     return ArgumentError(f"{name}[{position}] is item {item_index} again: expected each item once.")
+
+
+def broken_trees(fault: str) -> ArtifactError:
+    """Word stored trees that lead astray."""
+    return ArtifactError(
+        f"the stored trees are broken: {fault}. Hint: the file was damaged or altered; `engagelib verify` "
+        "finds where, then save or copy the model again."
+    )
+
+
+def lists_unlike(n_items: int) -> ArgumentError:
+    """Word lists and candidates that do not belong together."""
+    return ArgumentError(
+        f"the lists or the candidates name an item that is not among the {n_items:,}, or are not of the same "
+        "rows: expected item indices from -1, which is padding, and one row of each for every history."
+    )
+
+
+def altered_neighbours() -> ArtifactError:
+    """Word stored histories, or lists of those that hold an item, that lead outside each other."""
+    return ArtifactError(
+        "the stored neighbours are broken: they lead outside their histories, or these outside the "
+        "catalogue. Hint: the file may be damaged, or altered after it was written; save or copy it again."
+    )

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from engagelib.scoring._checks import FloatArray, IndexArray, MaskArray, Rows
     from engagelib.scoring._operands import Factors, ItemWeights, Ranking, TopK
     from engagelib.scoring.blending import Blend
+    from engagelib.scoring.describing import Clock, ItemFacts
     from engagelib.scoring.drawing import Aging, Events
+    from engagelib.scoring.neighbours import Placed
+    from engagelib.scoring.trees import Trees
 
     Doubles: TypeAlias = npt.NDArray[np.float64]
 
@@ -64,7 +67,12 @@ class Kernel(Protocol):
     ) -> npt.NDArray[np.int32]: ...
     @staticmethod
     def blend(
-        found: Sequence[TopK], k: int, n_items: int, factor: FloatArray | None, among: MaskArray | None
+        found: Sequence[TopK],
+        k: int,
+        n_items: int,
+        factor: FloatArray | None,
+        among: MaskArray | None,
+        weights: Doubles | None,
     ) -> Blend: ...
     @staticmethod
     def draw_interest(
@@ -74,6 +82,23 @@ class Kernel(Protocol):
     def draw_met(
         events: Events, counts: MaskArray, until: int | None, without: MaskArray | None
     ) -> Rows | None: ...
+    @staticmethod
+    def describe(
+        found: Sequence[TopK],
+        item_index: npt.NDArray[np.int32],
+        events: Events,
+        group: npt.NDArray[np.int8],
+        n_groups: int,
+        clock: Clock,
+        facts: ItemFacts,
+        n_threads: int,
+    ) -> FloatArray | None: ...
+    @staticmethod
+    def score_trees(trees: Trees, features: FloatArray, n_threads: int) -> Doubles: ...
+    @staticmethod
+    def near_items(
+        rows: Rows, postings: Placed, stored: Placed, closeness: Doubles, n_nearest: int
+    ) -> Rows: ...
     @staticmethod
     def als_room(n_rows: int, n_factors: int) -> Any: ...
     @staticmethod

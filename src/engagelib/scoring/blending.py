@@ -12,6 +12,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from engagelib import errors
 from engagelib.scoring import _kernels as kernels
 from engagelib.scoring._checks import FloatArray, MaskArray
 from engagelib.scoring._operands import TopK
@@ -29,12 +30,13 @@ def blend(
     *,
     factor: FloatArray | None = None,
     among: MaskArray | None = None,
+    weights: npt.NDArray[np.float64] | None = None,
 ) -> Blend:
     """List the k items of each row that several models score best on average.
 
-    Each model's scores are divided by its best of the row; an item's score is the mean over the models, and
-    counts 0 for a model that does not list it with a score above 0. A single model's scores stay as they are,
-    of any sign. An item that one model lists twice counts as it stands first.
+    Each model's scores are divided by its best of the row; an item's score is the mean over the models, or
+    their weighted sum, and a model that does not list it with a score above 0 adds nothing. A single model's
+    scores stay as they are, of any sign. An item that one model lists twice counts as it stands first.
 
     Parameters
     ----------
@@ -49,6 +51,9 @@ def blend(
         divided by it. None for no such factors.
     among
         True for items that may be listed, shape (n_items,). It changes no score. None means all.
+    weights
+        What the scores of each model are multiplied by, at least 0, float64 of shape (n_models,); None
+        weighs all alike. An item that only models of weight 0 list is listed with score 0.
 
     Returns
     -------
@@ -58,6 +63,12 @@ def blend(
     Raises
     ------
     ArgumentError
-        If the shapes do not fit, or an item index is not from -1, which is padding, to `n_items - 1`.
+        If the shapes do not fit, a weight is below 0 or not finite, or an item index is not from -1, which is
+        padding, to `n_items - 1`.
     """
-    return kernels.active.blend(found, k, n_items, factor, among)
+    if weights is not None:
+        weights = np.ascontiguousarray(weights, np.float64)
+        if weights.shape != (len(found),) or not (np.isfinite(weights) & (weights >= 0)).all():
+            expected = f"{len(found)} finite numbers of at least 0, one a model"
+            raise errors.bad_argument("weights", weights.tolist(), expected)
+    return kernels.active.blend(found, k, n_items, factor, among, weights)

@@ -16,8 +16,11 @@ from engagelib.scoring.native.als import (
 )
 from engagelib.scoring.native.blending import blend
 from engagelib.scoring.native.dense import dense_pairs, dense_topk
+from engagelib.scoring.native.describing import describe
 from engagelib.scoring.native.drawing import draw_interest, draw_met
+from engagelib.scoring.native.neighbours import near_items
 from engagelib.scoring.native.sparse import are_sound, ranking_topk, sparse_pairs, sparse_topk
+from engagelib.scoring.native.trees import score_trees
 
 __all__ = [
     "NAME",
@@ -29,10 +32,13 @@ __all__ = [
     "blend",
     "dense_pairs",
     "dense_topk",
+    "describe",
     "draw_interest",
     "draw_met",
     "fold_rows",
+    "near_items",
     "ranking_topk",
+    "score_trees",
     "solve_rows",
     "sparse_pairs",
     "sparse_topk",

@@ -49,10 +49,71 @@ def blend(
     n_items: int,
     factor: FloatArray | None,
     among: MaskArray | None,
+    weights: npt.NDArray[np.float64] | None,
     out_item_index: npt.NDArray[np.int32],
     out_score: FloatArray,
     out_source: npt.NDArray[np.int8],
 ) -> bool: ...
+
+# describing.cpp: 0, 1 where the lists are unlike each other, -1 where the events are
+
+def describe(
+    item_index: Sequence[npt.NDArray[np.int32]],
+    score: Sequence[FloatArray],
+    candidates: npt.NDArray[np.int32],
+    indptr: IndexArray,
+    event_item: npt.NDArray[np.int32],
+    event_type: npt.NDArray[np.int16],
+    time: npt.NDArray[np.int64] | None,
+    share: npt.NDArray[np.float32] | None,
+    n_items: int,
+    group: npt.NDArray[np.int8],
+    n_groups: int,
+    until: int,
+    now: int,
+    day: int,
+    columns: FloatArray,
+    levels: FloatArray,
+    category: npt.NDArray[np.int32],
+    n_categories: int,
+    out: FloatArray,
+    n_threads: int,
+) -> int: ...
+
+# trees.cpp
+
+def score_trees(
+    feature: npt.NDArray[np.int32],
+    threshold: FloatArray,
+    keeps: npt.NDArray[np.uint32],
+    value: npt.NDArray[np.float64],
+    node_starts: npt.NDArray[np.int32],
+    leaf_starts: npt.NDArray[np.int32],
+    features: FloatArray,
+    out_total: npt.NDArray[np.float64],
+    n_threads: int,
+) -> None: ...
+
+# neighbours.cpp: the answer is -1, or the row at which a fault was found
+
+def near_items(
+    indptr: npt.NDArray[np.int64],
+    indices: npt.NDArray[np.int32],
+    data: FloatArray,
+    posting_indptr: npt.NDArray[np.int64],
+    posting_history: npt.NDArray[np.int32],
+    posting_place: npt.NDArray[np.int32],
+    posting_value: FloatArray,
+    stored_indptr: npt.NDArray[np.int64],
+    stored_item: npt.NDArray[np.int32],
+    stored_place: npt.NDArray[np.int32],
+    stored_value: FloatArray,
+    closeness: npt.NDArray[np.float64],
+    n_nearest: int,
+    out_indptr: npt.NDArray[np.int64],
+    out_indices: npt.NDArray[np.int32],
+    out_data: FloatArray,
+) -> int: ...
 
 # sparse.cpp: the answer is -1, or where a fault was found
 

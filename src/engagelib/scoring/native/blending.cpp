@@ -113,7 +113,8 @@ float highest_of(const float* scores, std::size_t width) {
     return highest;
 }
 
-void add_row(const List& list, std::size_t row, std::int32_t model, std::size_t n_models, Cells& cells) {
+void add_row(const List& list, std::size_t row, std::int32_t model, std::size_t n_models, const double* weights,
+             Cells& cells) {
     const std::int32_t* items = list.items + row * list.width;
     const float* scores = list.scores + row * list.width;
     if (n_models == 1) {
@@ -124,7 +125,8 @@ void add_row(const List& list, std::size_t row, std::int32_t model, std::size_t 
     }
     const double highest = highest_of(scores, list.width), share = static_cast<double>(n_models);
     for (std::size_t i = 0; i < list.width; ++i) {
-        if (scores[i] > 0.0f && items[i] >= 0) cells.add(items[i], model, scores[i] / highest / share);
+        if (!(scores[i] > 0.0f) || items[i] < 0) continue;
+        cells.add(items[i], model, weights ? scores[i] / highest * weights[model] : scores[i] / highest / share);
     }
 }
 
@@ -172,7 +174,7 @@ void write_row(Scratch& own, const Rules& rules, std::size_t n_models, std::size
 bool blend(const std::vector<Array2<const std::int32_t>>& item_index,
            const std::vector<Array2<const float>>& score, std::uint32_t n_items,
            const std::optional<Array1<const float>>& factor, const std::optional<Array1<const bool>>& among,
-           const Array2<std::int32_t>& out_item_index, const Array2<float>& out_score,
+           const std::optional<Array1<const double>>& weights, const Array2<std::int32_t>& out_item_index, const Array2<float>& out_score,
            const Array2<std::int8_t>& out_source) {
     const std::size_t n_models = item_index.size(), n_rows = out_item_index.shape(0);
     std::size_t most = 0;
@@ -187,6 +189,8 @@ bool blend(const std::vector<Array2<const std::int32_t>>& item_index,
     }
     fits = fits && (!factor || factor->shape(0) == n_items) && (!among || among->shape(0) == n_items);
     const Rules rules{factor ? factor->data() : nullptr, mask_of(among)};
+    fits = fits && (!weights || weights->shape(0) == n_models);
+    const double* weight = weights ? weights->data() : nullptr;
     const Out out{out_item_index.data(), out_score.data(), out_source.data(), out_item_index.shape(1)};
     if (!fits) return false;
 
@@ -196,7 +200,7 @@ bool blend(const std::vector<Array2<const std::int32_t>>& item_index,
         own.cells.start(std::min<std::size_t>(most, n_items));
         for (std::size_t model = 0; model < n_models; ++model) {
             if (!holds_only(lists[model], row, n_items)) return false;
-            add_row(lists[model], row, static_cast<std::int32_t>(model), n_models, own.cells);
+            add_row(lists[model], row, static_cast<std::int32_t>(model), n_models, weight, own.cells);
         }
         write_row(own, rules, n_models, row, out);
     }
@@ -208,5 +212,6 @@ bool blend(const std::vector<Array2<const std::int32_t>>& item_index,
 void bind_blending(nb::module_& module) {
     using namespace nb::literals;
     module.def("blend", &blend, "item_index"_a, "score"_a, "n_items"_a, "factor"_a.none(), "among"_a.none(),
+               "weights"_a.none(),
                "out_item_index"_a.noconvert(), "out_score"_a.noconvert(), "out_source"_a.noconvert());
 }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from engagelib import errors
 from engagelib.scoring import _checks as checks
@@ -18,7 +19,12 @@ if TYPE_CHECKING:
 
 
 def blend(
-    found: Sequence[TopK], k: int, n_items: int, factor: FloatArray | None, among: MaskArray | None
+    found: Sequence[TopK],
+    k: int,
+    n_items: int,
+    factor: FloatArray | None,
+    among: MaskArray | None,
+    weights: npt.NDArray[np.float64] | None,
 ) -> Blend:
     """Blend row by row."""
     shape = (len(found[0].item_index), k)
@@ -28,7 +34,7 @@ def blend(
         np.empty(shape, np.int8),
     )
     indices, scores = [best.item_index for best in found], [best.score for best in found]
-    if not _kernel.blend(indices, scores, n_items, factor, among, item_index, score, source):
+    if not _kernel.blend(indices, scores, n_items, factor, among, weights, item_index, score, source):
         checks.check_lists(found, n_items, factor, among)  # says what is wrong
         raise errors.scoring.broken_rows("found", "it changed while it was read", "")
     return item_index, score, source

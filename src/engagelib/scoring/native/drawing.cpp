@@ -7,33 +7,11 @@
 #include <limits>
 #include <vector>
 
-#include "arrays.hpp"
+#include "events.hpp"
 
 namespace {
 
 constexpr std::int64_t kBroken = -1;  // the arrays lead outside themselves: the caller finds out where
-
-struct Events {
-    Indices indptr;
-    const std::int32_t* item_index;
-    const std::int16_t* event_type;
-    const std::int64_t* time;  // null where there is none
-    const float* share;        // null where nothing was returned
-    std::int64_t n_events;
-    std::int32_t n_items;
-    std::int64_t n_types;
-
-    bool covered() const {
-        return indptr.size() > 0 && indptr[0] == 0 && indptr[indptr.size() - 1] == n_events;
-    }
-    bool holds(std::int64_t start, std::int64_t end) const {
-        return 0 <= start && start <= end && end <= n_events;
-    }
-    bool holds_event(std::int64_t event) const {
-        return item_index[event] >= -1 && item_index[event] < n_items && event_type[event] >= 0 &&
-               event_type[event] < n_types;
-    }
-};
 
 struct Aging {
     std::int64_t until;        // later events are not read
@@ -65,12 +43,6 @@ struct Scratch {
 Scratch& scratch() {
     thread_local Scratch own;
     return own;
-}
-
-// The time between two moments; those of an altered file may be so far apart that it wraps round, and then
-// counts as none.
-std::int64_t span(std::int64_t from, std::int64_t to) {
-    return static_cast<std::int64_t>(static_cast<std::uint64_t>(to) - static_cast<std::uint64_t>(from));
 }
 
 // Weigh the events of a row that count; false where an event leads outside the tables.
@@ -156,11 +128,6 @@ void saturate(const Events& events, std::int64_t end, std::int64_t n_visit, doub
     for (Cell& cell : own.cells) {
         if (cell.in_visit) cell.value *= factor;
     }
-}
-
-template <class T>
-const T* data_of(const std::optional<Array1<const T>>& array) {
-    return array ? array->data() : nullptr;
 }
 
 // Write the cells of each row; returns how many there are, or kBroken.

@@ -26,13 +26,18 @@ class _Cells(NamedTuple):
 
 
 def blend(
-    found: Sequence[TopK], k: int, n_items: int, factor: FloatArray | None, among: MaskArray | None
+    found: Sequence[TopK],
+    k: int,
+    n_items: int,
+    factor: FloatArray | None,
+    among: MaskArray | None,
+    weights: npt.NDArray[np.float64] | None = None,
 ) -> Blend:
     """Add what the models say of each cell, boost it, and keep the best cells of each row."""
     checks.check_lists(found, n_items, factor, among)
     # Scores that are not finite are for the caller to see in the lists.
     with np.errstate(over="ignore", invalid="ignore"):
-        cells = _score_cells(found, n_items)
+        cells = _score_cells(found, n_items, weights)
         if factor is not None:
             cells = _boosted(cells, factor, len(found))
     if among is not None:
@@ -41,7 +46,7 @@ def blend(
     return _best(cells, len(found[0].item_index), k)
 
 
-def _score_cells(found: Sequence[TopK], n_items: int) -> _Cells:
+def _score_cells(found: Sequence[TopK], n_items: int, weights: npt.NDArray[np.float64] | None) -> _Cells:
     """Score all that the models named; in a blend only scores above 0 speak for an item."""
     keys, parts, sources = [], [], []
     for place, best in enumerate(found):
@@ -50,7 +55,8 @@ def _score_cells(found: Sequence[TopK], n_items: int) -> _Cells:
         key, first = np.unique(row * n_items + best.item_index[row, rank], return_index=True)
         score = best.score[row, rank][first].astype(np.float64)
         if len(found) > 1:
-            score = score / best.score.max(axis=1, initial=-np.inf)[row[first]] / len(found)
+            score = score / best.score.max(axis=1, initial=-np.inf)[row[first]]
+            score = score / len(found) if weights is None else score * weights[place]
         keys.append(key)
         parts.append(score)
         sources.append(np.full(len(key), place, np.int8))

@@ -19,9 +19,9 @@ _Places = npt.NDArray[np.int64]
 
 def draw_interest(events: Events, per_type: _Doubles, aging: Aging, heaviest: float | None) -> Rows | None:
     """Weigh the events that count, and sum them by cell."""
-    if not _is_sound(events, len(per_type)):
+    if not is_sound(events, len(per_type)):
         return None
-    history = _history_of(events)
+    history = history_of(events)
     keep = (events.item_index >= 0) & (per_type > 0)[events.event_type]
     if events.time is not None and aging.until is not None:
         keep &= events.time <= aging.until
@@ -46,7 +46,7 @@ def draw_interest(events: Events, per_type: _Doubles, aging: Aging, heaviest: fl
 
 def draw_met(events: Events, counts: MaskArray, until: int | None, without: MaskArray | None) -> Rows | None:
     """List the distinct items of the events that count."""
-    if not _is_sound(events, len(counts)):
+    if not is_sound(events, len(counts)):
         return None
     keep = (events.item_index >= 0) & counts[events.event_type]
     if events.time is not None and until is not None:
@@ -55,7 +55,7 @@ def draw_met(events: Events, counts: MaskArray, until: int | None, without: Mask
         keep[keep] = ~without[events.item_index[keep]]
     kept = np.flatnonzero(keep)
     shape = (len(events.indptr) - 1, events.n_items)
-    row, item, _ = sum_cells(_history_of(events)[kept], events.item_index[kept], np.ones(len(kept)), shape)
+    row, item, _ = sum_cells(history_of(events)[kept], events.item_index[kept], np.ones(len(kept)), shape)
     return _as_rows(row, item, None, shape)
 
 
@@ -92,12 +92,13 @@ def _emphasis(row: _Places, in_visit: MaskArray, weight: _Doubles, n_rows: int) 
     return raised
 
 
-def _history_of(events: Events) -> _Places:
+def history_of(events: Events) -> _Places:
+    """Return the row of each event."""
     history: _Places = np.repeat(np.arange(len(events.indptr) - 1), np.diff(events.indptr))
     return history
 
 
-def _is_sound(events: Events, n_types: int) -> bool:
+def is_sound(events: Events, n_types: int) -> bool:
     """Tell whether rows follow each other over all events, and no code leads outside its table."""
     starts, ends, n_events = events.indptr[:-1], events.indptr[1:], len(events.item_index)
     if len(starts) and ((ends < starts).any() or events.indptr[0] != 0 or events.indptr[-1] != n_events):
