@@ -194,8 +194,12 @@ class Histories:
         """Return every row without its events after `at`; a set has no times, and stays whole."""
         if self.time is None or not (late := self.time > at).any():
             return self
-        kept = np.flatnonzero(~late)
-        # What was returned later was not returned by then.
+        return self.keeping(~late)
+
+    def keeping(self, which: np.ndarray) -> "Histories":
+        """Return every row with some of its events, bool of shape (n_events,)."""
+        kept = np.flatnonzero(which)
+        # A return that is left out takes nothing back.
         return self._with_events(np.searchsorted(kept, self.indptr), kept, None)
 
     def followed_by(self, item_index: np.ndarray, event_type: str, at: int | None) -> "Histories":

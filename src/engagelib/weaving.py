@@ -49,3 +49,38 @@ def join_rows(block: Histories) -> Histories:
         codes={name: values[order] for name, values in block.codes.items()},
         share=None,  # what one id returned, another may have bought
     )
+
+
+def weave_visits(
+    base: Histories, offsets: np.ndarray, item_index: np.ndarray, event_type: str, at: int | None
+) -> Histories:
+    """Return visits that go on now, of nobody known, one a row: what `followed_by` makes of empty rows.
+
+    Parameters
+    ----------
+    base
+        The histories whose items, types and tables they share.
+    offsets
+        The items of row `r` are `item_index[offsets[r]:offsets[r + 1]]`, oldest first.
+    item_index, event_type, at
+        As for `Histories.followed_by`.
+    """
+    counts, n_new = np.diff(offsets), len(item_index)
+    types = base.event_types if event_type in base.event_types else (*base.event_types, event_type)
+    time: np.ndarray | None = None
+    if base.time_kind == "timestamp":
+        time = np.full(n_new, at if at is not None else base.newest or 0, np.int64)
+    elif base.time_kind == "position":
+        time = np.arange(1, n_new + 1) - np.repeat(offsets[:-1], counts)
+    return replace(
+        base,
+        event_types=types,
+        indptr=np.asarray(offsets, np.int64),
+        item_index=np.asarray(item_index, np.int32),
+        event_type=np.full(n_new, types.index(event_type), np.int16),
+        time=time,
+        numbers={name: np.full(n_new, np.nan, np.float32) for name in base.numbers},
+        codes={name: np.full(n_new, -1, np.int32) for name in base.codes},
+        n_visit=0,  # there is nothing before it that it could weigh less than
+        share=None,
+    )
