@@ -91,6 +91,20 @@ def test_the_parts_hold_what_single_answers_hold(tmp_path, ids, arguments):
     assert result.n_parts_written == len(parts(tmp_path / "out")) == -(-n // 50)
 
 
+def test_probabilities_are_a_column_where_there_is_a_calibration(tmp_path):
+    log = eg.EventLog.from_frame(make_shop_tables(2_500, 60, 60_000)[0])
+    recommender = eg.Recommender(["item_knn", "popularity"], ranker="logistic").fit(log)
+    assert recommender.calibration_ is not None
+    run(recommender, tmp_path / "out", k=4, part_size=1_000, probabilities=True)
+    table = pq.read_table(tmp_path / "out")
+    assert table.column_names == [*COLUMNS[:-1], "probability", COLUMNS[-1]]
+    found = recommender.recommend_many(None, k=4, probabilities=True).to_table()["probability"]
+    assert table["probability"].to_pylist() == found.to_pylist()
+    assert len(parts(tmp_path / "out")) == 3
+    run(recommender, tmp_path / "plain", k=4)
+    assert pq.read_table(tmp_path / "plain").column_names == COLUMNS
+
+
 def test_the_part_size_changes_where_parts_end_and_nothing_else(recommender, tmp_path):
     tables = []
     for size in (1 + N_CUSTOMERS, 50, 7):

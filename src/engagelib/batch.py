@@ -96,7 +96,8 @@ def recommend_all(
     out
         The folder, made with its parents where there is none. The parts are `part-00000.parquet` and so on,
         with the columns `customer_id`, `rank` (from 1), `item_id`, `score`, `source` and `model_version`; ids
-        keep their types. `_SUCCESS` is there once all parts are.
+        keep their types. With `probabilities=True` and a model that has a calibration there is the column
+        `probability` behind `source`. `_SUCCESS` is there once all parts are.
     k
         Length of a list, at least 1.
     part_size
@@ -182,6 +183,7 @@ def _part(recommender: "Recommender", customers: list["Id"], arguments: dict[str
     found = recommender.recommend_many(customers, **arguments).to_table()
     version = pa.array([recommender.model_version_], pa.string()).take(pa.array(np.zeros(len(found), int)))
     kinds = {"int": pa.int64(), "str": pa.string()}
+    chance = {"probability": pa.float64()} if "probability" in found.column_names else {}
     schema = pa.schema(
         {
             "customer_id": kinds[recommender.customers_.kind],
@@ -189,6 +191,7 @@ def _part(recommender: "Recommender", customers: list["Id"], arguments: dict[str
             "item_id": kinds[recommender.items_.kind],
             "score": pa.float32(),
             "source": pa.string(),
+            **chance,
             "model_version": pa.string(),
         }
     )

@@ -3,10 +3,14 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from itertools import zip_longest
 from numbers import Integral, Real
-from typing import Any
+from textwrap import wrap
+from typing import Any, Final
 
 Cell = str | int | float | None
+
+_WIDEST: Final = 100
 
 
 @dataclass(frozen=True, repr=False)
@@ -31,8 +35,11 @@ class Table:
 
 
 def text_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, title: str = "") -> str:
-    """Align rows under their headings; numbers stand to the right, empty cells are blank."""
-    shown = [[_spell(cell) for cell in row] for row in rows]
+    """Align rows under their headings; numbers stand to the right, empty cells are blank.
+
+    Text of more than 100 characters goes on in lines below.
+    """
+    shown = [line for row in rows for line in _folded(row)]
     right = [_is_numeric(rows, place) for place in range(len(columns))]
     widths = [
         max(len(heading), *(len(row[place]) for row in shown)) if shown else len(heading)
@@ -50,6 +57,18 @@ def text_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, title:
     if any(columns):
         lines += [line(columns), "  ".join("-" * width for width in widths)]
     return "\n".join(lines + [line(row) for row in shown])
+
+
+def _folded(row: Sequence[Cell]) -> list[list[str]]:
+    """Return the lines that the cells of a row take: texts are folded, numbers never."""
+    cells = [_spell(cell) for cell in row]
+    if not any(isinstance(cell, str) and len(cell) > _WIDEST for cell in row):
+        return [cells]
+    columns = [
+        wrap(cell, _WIDEST, break_on_hyphens=False) if isinstance(given, str) and cell else [cell]
+        for cell, given in zip(cells, row, strict=True)
+    ]
+    return [list(line) for line in zip_longest(*columns, fillvalue="")]
 
 
 def html_table(columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, title: str = "") -> str:

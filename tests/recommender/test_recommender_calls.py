@@ -8,7 +8,10 @@ import pytest
 
 import engagelib as eg
 from engagelib import EventLog, ItemKNN, Popularity, Recommender
+from engagelib.attributes import ItemAttributes
 from engagelib.errors import ArgumentError
+from engagelib.histories import Histories
+from engagelib.recommender.choosing import choose_models
 from engagelib.recommender.repeating import learn_repeats
 from engagelib.testing import log_of, random_log
 
@@ -364,13 +367,30 @@ def test_auto_says_what_it_chose_and_why(monkeypatch):
     assert repr(blend.models_) == "[EASE(), ALS()]"
     n_several = int((np.diff(blend.histories_.matrix().indptr) > 1).sum())
     assert chosen(blend) == (
-        "auto: an equal-weight blend of ease, as 30 unknowns are solved for in seconds; als, as "
+        "auto: ease, as 30 unknowns are solved for in seconds; als, as "
         f"{n_several} histories hold several of 30 items (recent events count most)"
     )
     monkeypatch.setattr("engagelib.recommender.choosing._MOST_FOR_EASE", 29)
     large = Recommender().fit(random_log())
     assert repr(large.models_) == "[ItemKNN(), ALS()]"
     assert "item_knn, as ease would solve for 30 unknowns, above 29; als" in chosen(large)
+
+
+def test_auto_says_what_else_a_second_stage_takes():
+    log = random_log()
+    nothing = ItemAttributes.from_table(log.item_table, log.items)
+    choice = choose_models("auto", Histories.from_log(log), nothing)
+    assert repr(choice.core) == "[EASE()]"
+    assert [model.name for model in choice.more] == [
+        "transitions", "session_knn", "transitions", "customer_knn", "item_walk", "item_walk", "item_walk",
+        "repeat", "popularity",
+    ]  # fmt: skip
+    assert choice.reason_for_all == (
+        "auto: ease, as 30 unknowns are solved for in seconds; no als, as 30 items or histories are too few "
+        "for factors; transitions and session_knn, as events have an order; customer_knn, as customers have "
+        "a history; item_walk from each event type to purchase; repeat and popularity, as items are met "
+        "again (recent events count most)"
+    )
 
 
 def test_threads_change_no_list(monkeypatch):

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 import engagelib as eg
-from engagelib.recommender.listing import HEAD
+from engagelib.ranking import HEAD
 from engagelib.testing import log_of, random_log
 
 

@@ -3,12 +3,14 @@
 import re
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from engagelib import ItemKNN, Popularity, Recommender
+from engagelib.attributes import ItemAttributes
 from engagelib.errors import NotEnoughDataError
 from engagelib.models import LinearModel
-from engagelib.recommender.choosing import choose_filler, choose_models
+from engagelib.recommender.choosing import choose_filler, choose_models, fit_models
 from engagelib.scoring import ItemWeights
 from engagelib.testing import histories_of, log_of, random_log
 
@@ -36,19 +38,25 @@ def places():
     }
 
 
+def fitted_by_choice(models, histories, **rest):
+    nothing = ItemAttributes.from_table(pa.table({"item_id": ["snow"]}), histories.items)
+    return fit_models(choose_models(models, histories, nothing, **rest).core, histories, nothing)
+
+
 @pytest.mark.parametrize("models", ["auto", "popularity", Popularity(), ["item_knn", "popularity"]])
 def test_popularity_among_the_models_knows_locations_where_asked(models):
     histories = histories_of(places())
-    fitted, _ = choose_models(models, histories, by_location=True)
-    model = fitted[-1].for_location(histories.tables["location"].find("north"))
+    model = fitted_by_choice(models, histories, by_location=True)[-1].for_location(
+        histories.tables["location"].find("north")
+    )
     assert histories.items.ids(model.score_topk(histories, 5).items(0)) == ["snow"]
-    fitted, _ = choose_models(models, histories)
+    fitted = fitted_by_choice(models, histories)
     assert fitted[-1].for_location(0) is fitted[-1]
 
 
 def test_the_recipe_stays_as_it_was():
     recipe = Popularity()
-    choose_models(recipe, histories_of(places()), by_location=True)
+    fitted_by_choice(recipe, histories_of(places()), by_location=True)
     assert repr(recipe) == "Popularity()"
     assert not hasattr(recipe, "scores_")
 

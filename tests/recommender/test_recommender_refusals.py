@@ -141,16 +141,21 @@ def test_before_fit():
     assert repr(recommender) == "Recommender('auto')"
 
 
+NAMES = (
+    "als, bpr, content, customer_knn, ease, item_knn, item_walk, popularity, repeat, session_knn, transitions"
+)
+
+
 @pytest.mark.parametrize(
     ("models", "text"),
     [
-        ("svd", "models='svd': expected \"auto\", a Model, or one of als, bpr, ease, item_knn, popularity."),
-        (["svd"], "models='svd': expected a Model, or one of als, bpr, ease, item_knn, popularity."),
-        (["auto"], "models='auto': expected a Model, or one of als, bpr, ease, item_knn, popularity."),
+        ("svd", f"models='svd': expected \"auto\", a Model, or one of {NAMES}."),
+        (["svd"], f"models='svd': expected a Model, or one of {NAMES}."),
+        (["auto"], f"models='auto': expected a Model, or one of {NAMES}."),
         ([], 'models=[]: expected "auto", a name, a Model or a list of these.'),
         (5, 'models=5: expected "auto", a name, a Model or a list of these.'),
         (None, 'models=None: expected "auto", a name, a Model or a list of these.'),
-        ([5], "models=5: expected a Model, or one of als, bpr, ease, item_knn, popularity."),
+        ([5], f"models=5: expected a Model, or one of {NAMES}."),
     ],
 )
 def test_models_that_are_none(models, text):

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from engagelib.errors._classes import (
+    ArgumentError,
     ArtifactError,
     NotEnoughDataError,
     UnknownCustomerError,
@@ -36,6 +37,32 @@ def no_likeness(models: Iterable[str]) -> NotEnoughDataError:
     )
 
 
+def no_content() -> NotEnoughDataError:
+    """Word the want of anything that says what items are like."""
+    return NotEnoughDataError(
+        "no attribute says what items are like: expected one, such as a category, a brand, a title or a "
+        "price. Hint: pass items= when the log is read; a model by itself learns by "
+        "fit_with(histories, attributes)."
+    )
+
+
+def no_categories(names: Iterable[str]) -> NotEnoughDataError:
+    """Word a cap for categories where there are none."""
+    return NotEnoughDataError(
+        f"max_per_category needs an attribute 'category' of items (found: {listed(names)}). "
+        "Hint: pass items= with such a column when the log is read."
+    )
+
+
+def no_likeness_to_diversify(models: Iterable[str]) -> NotEnoughDataError:
+    """Word diversity where nothing says which items are alike."""
+    return NotEnoughDataError(
+        "diversity needs to know which items are alike: there is no attribute 'category', and no model "
+        f"knows (models: {listed(models)}). Hint: pass items= with such a column when the log is read, or "
+        "fit with item_knn among the models."
+    )
+
+
 def unknown_kind(path: str, kind: str, known: Iterable[str]) -> ArtifactError:
     """Word an artifact that holds something this version does not know."""
     return ArtifactError(f"{path} holds a {kind!r}: expected one of {listed(known)}.")
@@ -44,7 +71,7 @@ def unknown_kind(path: str, kind: str, known: Iterable[str]) -> ArtifactError:
 def unknown_model(name: str, known: Iterable[str]) -> ArtifactError:
     """Word a saved model whose kind this version does not know."""
     return ArtifactError(
-        f"the file holds a model named {name!r}: expected one of {listed(known)}. "
+        f"the file holds a model named {name!r}: expected one of {listed(known, limit=20)}. "
         "Hint: import the module of a model of your own before loading; any other comes from a newer version "
         "of engagelib."
     )
@@ -58,6 +85,14 @@ def unknown_customer(customer_id: object, kind: str) -> UnknownCustomerError:
 def unknown_item(item_id: object, kind: str) -> UnknownItemError:
     """Word an item id that is not there; `kind` is the type of those that are."""
     return UnknownItemError(f"item {shown(item_id)} is unknown{_other_type(item_id, kind)}.")
+
+
+def customers_and_sessions() -> ArgumentError:
+    """Word a call that asks for customers and for anonymous visits at once."""
+    return ArgumentError(
+        "customer_ids and sessions are both given: expected one of them, as sessions are of nobody known. "
+        "Hint: recommend takes a customer and a session."
+    )
 
 
 def _other_type(given: object, kind: str) -> str:

@@ -9,7 +9,7 @@ from engagelib.errors._classes import (
     NotFittedError,
     SchemaError,
 )
-from engagelib.errors._common import listed
+from engagelib.errors._common import bad_argument, listed
 
 
 def exactly_one(given: Sequence[str], names: Iterable[str]) -> ArgumentError:
@@ -111,3 +111,35 @@ def nothing_to_find(n_customers: int, wanted: Iterable[str], found: Iterable[str
 
 def _plural(n: int, one: str, many: str) -> str:
     return one if n == 1 else many
+
+
+def too_few(given: object, least: int) -> ArgumentError:
+    """Word fewer recommenders than are needed, or something that holds none."""
+    many = "at least two recommenders" if least == 2 else "at least one recommender"
+    return bad_argument("recommenders", given, f"{many}, as a mapping of names to them, or a list")
+
+
+def same_name(name: str) -> ArgumentError:
+    """Word two recommenders of a list that would stand under one name."""
+    return ArgumentError(
+        f"two recommenders of the list are called {name!r}: expected names that differ. "
+        "Hint: pass a mapping, as in {'first': ..., 'second': ...}."
+    )
+
+
+def no_model_of_implicit(given: str) -> ArgumentError:
+    """Word something else where a model of the library implicit is due."""
+    return bad_argument(
+        "model",
+        given,
+        "a model of the package implicit that learns on processors",
+        "implicit.cpu.als.AlternatingLeastSquares() is one; models of engagelib need no adapter.",
+    )
+
+
+def fitted_recipe(given: str) -> ArgumentError:
+    """Word a model that would learn on from where it stands."""
+    return ArgumentError(
+        f"this {given} is fitted: expected one that is not, because implicit learns on from what was learned "
+        "before. Hint: pass a new object; it is copied and fitted."
+    )

@@ -1,14 +1,18 @@
 """Answering: what is served and one request become lists, named items, reasons and audiences."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import repeat
+from math import isnan
 from typing import Any, Final
 
 import numpy as np
 
 from engagelib.histories import Histories
 from engagelib.models import Model
-from engagelib.recommender.explaining import explain_list
+from engagelib.ranking import HEAD, Ranker, ranked_blend
+from engagelib.recommender.diversifying import arrange
+from engagelib.recommender.explaining import explain_list, with_ranking
+from engagelib.recommender.exploring import customer_seeds, draw_trials, trial_places
 from engagelib.recommender.learned import Learned
 from engagelib.recommender.listing import (
     Lists,
@@ -23,7 +27,7 @@ from engagelib.recommender.recommendations import Member, Reason, Recommendation
 from engagelib.recommender.request import Request
 from engagelib.recommender.ruling import boosted_ranking, pinned_lists, put_on_top
 from engagelib.recommender.serving import Serving
-from engagelib.scoring import Rows, threads
+from engagelib.scoring import Rows, TopK, threads
 from engagelib.scoring.blending import blend
 from engagelib.vocabulary import Id
 from engagelib.weaving import stack_rows
@@ -40,6 +44,7 @@ _AUDIENCE_BLOCK: Final = 16_384
 
 
 _NO_REASONS: Final = repeat(())
+_NO_CHANCES: Final[Iterable[float | None]] = repeat(None)
 
 
 def over_blocks(answer: Callable[[slice], None], n_rows: int, n_threads: int) -> None:
@@ -50,19 +55,39 @@ def over_blocks(answer: Callable[[slice], None], n_rows: int, n_threads: int) ->
             answer(slice(start, start + size))
 
 
-def rank_block(serving: Serving, block: Histories, seen: Rows | None, request: Request) -> Lists:
-    """Rank for a block of histories: what is pinned, then the models, then popularity where it may fill."""
+def rank_block(
+    serving: Serving,
+    block: Histories,
+    seen: Rows | None,
+    request: Request,
+    who: Sequence[Any] | None = None,
+) -> Lists:
+    """Rank for a block of histories: what is pinned, then the models, then popularity where it may fill.
+
+    `who` are the ids of the customers, for what is drawn by them; only exploring reads them.
+    """
     models, rules = _models(serving.learned, request), request.rules
     limits: dict[str, Any] = {"exclude": seen, "available": request.allowed, "rules": rules}
+    ranker = ranker_for(serving.learned, request)
     if rules is None or not rules.pins:
-        lists = best_lists(models, block, request.width, at=request.at, **limits)
+        if request.spread is not None:
+
+            def at_width(width: int) -> Lists:
+                lists = best_lists(models, block, width, at=request.at, ranker=ranker, **limits)
+                return _filled(serving, lists, request, **limits)
+
+            return spread_lists(serving.learned, at_width, block, seen, request, request.width, who)
+        lists = best_lists(models, block, request.width, at=request.at, ranker=ranker, **limits)
         return _filled(serving, lists, request, **limits)
     most = [min(pin.most, int(pin_mask(pin, block.n_items).sum())) for pin in rules.pins]
     width = min(request.width + sum(most), block.n_items)
     found = named_lists(models, block, width, at=request.at, **limits)
 
-    def ranked_lists(k: int, among: np.ndarray | None = None) -> Lists:
-        return Lists(*blend(found, k, block.n_items, factor=rules.factor, among=among))
+    def ranked_lists(k: int, among: np.ndarray | None = None, found: list[TopK] = found) -> Lists:
+        if ranker is None:
+            return Lists(*blend(found, k, block.n_items, factor=rules.factor, among=among))
+        limits = {"factor": rules.factor, "among": among}
+        return Lists(*ranked_blend(ranker, found, block, k, at=request.at, **limits))
 
     pinned = []
     for place, pin in enumerate(rules.pins):
@@ -73,9 +98,49 @@ def rank_block(serving: Serving, block: Histories, seen: Rows | None, request: R
         # What the shop wants on top is there whether it may fill a list or not.
         ranked = _filled(serving, ranked, request, always=True, **{**limits, "available": within})
         pinned.append(pinned_lists(ranked, pin, block.n_items))
-    lists = _filled(serving, ranked_lists(width), request, **limits)
+    if request.spread is None:
+        lists = _filled(serving, ranked_lists(width), request, **limits)
+    else:
+
+        def at_width(width: int) -> Lists:
+            found = named_lists(models, block, width, at=request.at, **limits)
+            return _filled(serving, ranked_lists(width, found=found), request, **limits)
+
+        lists = spread_lists(serving.learned, at_width, block, seen, request, request.width, who, pinned)
     source = 2 * (len(models) + 1)
     return put_on_top(lists, pinned, request.width, n_items=block.n_items, source=source)
+
+
+def spread_lists(
+    learned: Learned,
+    at_width: Callable[[int], Lists],
+    block: Histories,
+    seen: Rows | None,
+    request: Request,
+    k: int,
+    who: Sequence[Any] | None,
+    pinned: Sequence[Lists] = (),
+) -> Lists:
+    """Arrange what is ranked at a width; a list that a cap leaves short is made of a longer ranking."""
+    spread, n_items = request.spread, block.n_items
+    assert spread is not None  # it was asked for
+    given: dict[str, Any] = {}
+    if pinned:
+        given["pinned"] = np.concatenate([part.item_index for part in pinned], axis=1)
+    if spread.explore:
+        assert who is not None  # whoever is tried something on
+        seeds = customer_seeds(spread, who, request.at)
+        drawn = draw_trials(spread, learned, block, seen, request.allowed, seeds, 2 * k, at=request.at)
+        given |= {"trials": drawn, "is_trial": trial_places(spread, seeds, k)}
+        given["source"] = 2 * (len(learned.models) + 1) + 1
+    most, width = spread.bound(learned, request.allowed, k), min(max(k, HEAD), max(n_items, 1))
+    while True:
+        wide = at_width(width)
+        lists = arrange(spread, learned, wide, k, **given)
+        lacking = (lists.counts < most) & (wide.counts == width)
+        if width >= n_items or not lacking.any():
+            return lists
+        width = min(4 * width, n_items)
 
 
 def _filled(
@@ -110,21 +175,52 @@ def name_items(
     reasons: Sequence[tuple[Reason, ...]] | None,
     *,
     sources: tuple[str, ...] | None = None,
+    chances: np.ndarray | None = None,
 ) -> tuple[Recommendation, ...]:
-    """Turn the first list into objects of built-in types; `sources` tells what its codes mean."""
+    """Turn the first list into objects of built-in types; `sources` tells what its codes mean.
+
+    `chances` holds the probability of each place, NaN for none.
+    """
     sources = sources or learned.sources
     index, scores, source = lists.item_index[0].tolist(), lists.score[0].tolist(), lists.source[0].tolist()
     if index and index[-1] < 0:
         index = index[: index.index(-1)]
+    named = _NO_CHANCES
+    if chances is not None:
+        named = [None if isnan(chance) else chance for chance in chances.tolist()]
     ids, titles = learned.histories.items.ids(index), learned.titles.take(index)
     return tuple(
         [
-            Recommendation(item_id, title or None, score, rank, sources[code], None, why)
-            for rank, item_id, title, score, code, why in zip(
-                range(1, len(index) + 1), ids, titles, scores, source, reasons or _NO_REASONS, strict=False
+            Recommendation(item_id, title or None, score, rank, sources[code], chance, why)
+            for rank, item_id, title, score, code, chance, why in zip(
+                range(1, len(index) + 1),
+                ids,
+                titles,
+                scores,
+                source,
+                named,
+                reasons or _NO_REASONS,
+                strict=False,
             )
         ]
     )
+
+
+def chances_of(learned: Learned, lists: Lists, block: Histories, request: Request) -> np.ndarray | None:
+    """Return the chance of each place of lists, float64, NaN where there is none; None without calibration.
+
+    What rules boost does not become more likely by it: chances are those of scores without the boost.
+    """
+    calibration, rules, score = learned.calibration, request.rules, lists.score
+    if calibration is None:
+        return None
+    only_new = request.seen.leaves_only_new(learned.histories.item_types)
+    if only_new and learned.ranker_of_new is not learned.ranker:
+        return None  # scores of another ranker
+    if rules is not None and rules.groups:
+        assert rules.factor is not None  # there are groups
+        score = np.where(lists.item_index >= 0, score / rules.factor[lists.item_index], score)
+    return calibration.probabilities(score, block, request.at)
 
 
 def give_reasons(
@@ -133,16 +229,28 @@ def give_reasons(
     """Say for each item of the first list what speaks for it."""
     models = _models(learned, request)
     limits: dict[str, Any] = {"exclude": seen, "available": request.allowed, "rules": request.rules}
-    scales = listed_scales(models, history, lists, at=request.at, **limits)
+    ranker = ranker_for(learned, request)
+    weights = None if ranker is None else ranker.weights
+    scales = listed_scales(models, history, lists, at=request.at, weights=weights, **limits)
 
     def named(index: Sequence[int]) -> list[tuple[Id, str | None]]:
         return _named(learned, index)
 
     listed = lists.item_index[0, : lists.counts[0]]
-    pinned = lists.source[0, : lists.counts[0]] == 2 * (len(models) + 1)
-    return explain_list(
-        models, scales, history, listed, at=request.at, showable=learned.for_sale, named=named, pinned=pinned
-    )
+    special = lists.source[0, : lists.counts[0]] - 2 * (len(models) + 1)
+    reasons = explain_list(
+        models, scales, history, listed, at=request.at, showable=learned.for_sale, named=named,
+        pinned=special == 0, explored=special == 1,
+    )  # fmt: skip
+    if ranker is None or ranker.scorer is None:
+        return reasons
+    return [with_ranking(why, score) for why, score in zip(reasons, lists.score[0].tolist(), strict=False)]
+
+
+def ranker_for(learned: Learned, request: Request) -> Ranker | None:
+    """Return what puts the candidates of a request in order; None for the equal-weight blend."""
+    only_new = request.seen.leaves_only_new(learned.histories.item_types)
+    return learned.ranker_of_new if only_new else learned.ranker
 
 
 def find_audience(serving: Serving, item: int, request: Request, k: int) -> list[Member]:
@@ -168,11 +276,14 @@ def find_audience(serving: Serving, item: int, request: Request, k: int) -> list
 def score_customers(learned: Learned, histories: Histories, item: int, request: Request) -> np.ndarray:
     """Score one item for every history, float32 of shape (n_histories,), 0 where the customer met it."""
     models = _models(learned, request)
+    weights = None if learned.ranker is None else learned.ranker.weights
     score = np.zeros(histories.n_histories, np.float32)
     for start in range(0, len(score), _AUDIENCE_BLOCK):
         block = histories.block(start, min(start + _AUDIENCE_BLOCK, len(score)))
         seen = request.seen.excluded(block)
-        scales = model_scales(models, block, at=request.at, exclude=seen, available=request.allowed)
+        scales = model_scales(
+            models, block, at=request.at, exclude=seen, available=request.allowed, weights=weights
+        )
         total = np.zeros(block.n_histories)
         for model, scale in zip(models, scales.T, strict=True):
             total += scale * model.score_item(block, item, at=request.at)

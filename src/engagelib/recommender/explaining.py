@@ -16,6 +16,7 @@ Named = Callable[[Sequence[int]], list[tuple[Id, str | None]]]
 
 _FILLED = (Reason("popular", None, None, 0.0),)
 _PINNED = (Reason("pinned", None, None, 0.0),)
+_EXPLORED = (Reason("explored", None, None, 0.0),)
 
 _MOST_NAMED: Final = 10
 """Items of the history that are named for one item of a list."""
@@ -31,6 +32,7 @@ def explain_list(
     showable: np.ndarray,
     named: Named,
     pinned: np.ndarray,
+    explored: np.ndarray,
 ) -> list[tuple[Reason, ...]]:
     """Give the reasons for each item of one list.
 
@@ -52,12 +54,14 @@ def explain_list(
         Looks up ids and titles.
     pinned
         Whether a rule put the item on top, bool of shape (n,).
+    explored
+        Whether the item is tried, bool of shape (n,).
 
     Returns
     -------
     For each item its reasons, the largest contribution first, at most ten of them items; they sum to its
     score, up to rounding. An item that only fills the list has the one reason "popular", one that is pinned
-    without a score the one reason "pinned".
+    without a score the one reason "pinned", and one that is tried "explored".
     """
     kinds = list(dict.fromkeys(model.reason_kind for model in models))
     other, whole = history.n_items, history.n_items + 1  # in place of an item
@@ -91,11 +95,25 @@ def explain_list(
 
     reasons = list(map(reason, kind.tolist(), because.tolist(), total.tolist()))
     starts = np.searchsorted(listed, np.arange(len(item_index) + 1)).tolist()
-    unscored = [_PINNED if is_pinned else _FILLED for is_pinned in pinned.tolist()]
+    unscored = [
+        _PINNED if is_pinned else _EXPLORED if is_tried else _FILLED
+        for is_pinned, is_tried in zip(pinned.tolist(), explored.tolist(), strict=True)
+    ]
     return [
         tuple(reasons[start:stop]) or reason_of_its_own
         for (start, stop), reason_of_its_own in zip(pairwise(starts), unscored, strict=True)
     ]
+
+
+def with_ranking(reasons: tuple[Reason, ...], score: float) -> tuple[Reason, ...]:
+    """Name apart, and last, what the second stage makes of the sum of the first, so that all sum up.
+
+    What only fills a list, or is pinned or explored without a score, has no part of it.
+    """
+    if score == 0:
+        return reasons
+    rest = score - sum(reason.contribution for reason in reasons)
+    return (*reasons, Reason("ranked", None, None, rest))
 
 
 def _summed(

@@ -13,10 +13,13 @@ from engagelib.histories import Histories
 from engagelib.identity import Identity, IdentityMap
 from engagelib.locks import WriterLock
 from engagelib.models import Model, Popularity
+from engagelib.ranking import Calibration
 from engagelib.recommender.learned import Learned
+from engagelib.recommender.learning import Recipe, learn
 from engagelib.recommender.listing import source_names
 from engagelib.recommender.live import Live
 from engagelib.recommender.observing import Observed, check_events
+from engagelib.recommender.request import check_flag
 from engagelib.recommender.rules import Rule, check_rules
 from engagelib.recommender.serving import Serving, compiled_rules
 from engagelib.recommender.settling import settle
@@ -45,9 +48,15 @@ class Foundation:
         popular_by: Sequence[Literal["location"]] = (),
         rules: Rules = (),
         availability: Availability | None = None,
+        ranker: Literal["auto", "blend", "boosting", "logistic"] | None = "auto",
+        target: str | None = None,
+        rng: int = 0,
     ) -> None:
         self.models = models
         self.popular_by = popular_by
+        self.ranker: Literal["auto", "blend", "boosting", "logistic"] | None = ranker
+        self.target = target
+        self.rng = rng
         self.model_version_: str | None = None
         self._path: Path | None = None
         self._n_observed = 0
@@ -56,14 +65,28 @@ class Foundation:
         self._rules = check_rules(rules)
         self._availability = _checked(availability)
 
-    def fit(self, log: "EventLog") -> Self:
+    def fit(self, log: "EventLog", validation: "EventLog | None" = None, *, refit: bool = True) -> Self:
         """Learn from a log; whatever was learned or observed before is dropped.
+
+        Where a second stage is to be learned, the models are first fitted on all but a slice of the log, the
+        ranker learns from that slice, and the models are fitted again on everything.
+
+        Parameters
+        ----------
+        log
+            The events.
+        validation
+            Later events of the same customers, from which the second stage learns instead of a slice of the
+            log. None draws that slice.
+        refit
+            Fit the models again once the second stage is learned, on both logs. False leaves them as they
+            are fitted on `log`, which alone is known then; without a validation log it changes nothing.
 
         Raises
         ------
         ArgumentError
-            If `models` or `popular_by` is not understood, a rule asks for an attribute that no item has, or
-            `log` is no `EventLog`.
+            If `models`, `popular_by` or `ranker` is not understood, no event on an item is of the type
+            `target`, a rule asks for an attribute that no item has, or a log is no `EventLog`.
         NotEnoughDataError
             If no event of the log names an item or counts as interest, or the log lacks what a model needs.
         TooLargeError
@@ -71,11 +94,12 @@ class Foundation:
         """
         if isinstance(self.popular_by, str) or tuple(self.popular_by) not in {(), ("location",)}:
             raise errors.bad_argument("popular_by", self.popular_by, '() or ("location",)')
-        if not hasattr(log, "history_index"):
-            raise errors.wrong_kind(
-                "log", type(log).__name__, "an EventLog, such as EventLog.from_frame(frame) makes"
-            )
-        learned = Learned.from_log(log, self.models, by_location=bool(self.popular_by))
+        for name, given in (("log", log), ("validation", validation)):
+            if not hasattr(given, "history_index") and not (given is None and name == "validation"):
+                expected = "an EventLog, such as EventLog.from_frame(frame) makes"
+                raise errors.wrong_kind(name, type(given).__name__, expected)
+        recipe = Recipe(self.models, self.ranker, self.target, self.rng, bool(self.popular_by))
+        learned = learn(log, recipe, validation, refit=check_flag(refit, "refit"))
         with self._lock:
             self._serving = Serving.over(learned, self._availability, self._rules)
             self.model_version_, self._n_changes = None, 0
@@ -97,6 +121,15 @@ class Foundation:
     def popularity_(self) -> Popularity:
         """What ranks for those without a history, and completes short lists."""
         return self._fitted().learned.popularity
+
+    @property
+    def calibration_(self) -> Calibration | None:
+        """What turns scores into probabilities, and how far these can be trusted; None where nothing does.
+
+        It was learned from the latest tenth of the log's time, whose length is the horizon; `summary` says
+        from whom, or why there is none.
+        """
+        return self._fitted().learned.calibration
 
     @property
     def repeats_(self) -> np.ndarray:
@@ -333,7 +366,10 @@ class Foundation:
         """Serve from an opened artifact, over its mapped arrays."""
         learned = Learned.from_arrays(artifact.arrays, artifact.meta)
         popular_by: tuple[Literal["location"], ...] = ("location",) if learned.popularity.by_location else ()
-        recommender = cls(learned.models, popular_by=popular_by, rules=artifact.meta["rules"])
+        ranker = None if learned.ranker is None else learned.ranker.kind
+        target = None if learned.ranker is None else learned.ranker.goal
+        made: dict[str, Any] = {"popular_by": popular_by, "ranker": ranker, "target": target}
+        recommender = cls(learned.models, rules=artifact.meta["rules"], **made)
         recommender._serving = Serving.over(learned, None, recommender._rules)
         recommender.model_version_, recommender._path = artifact.version, artifact.path
         return recommender

@@ -7,20 +7,20 @@ import numpy as np
 
 from engagelib.histories import Histories
 from engagelib.models import Model
+from engagelib.ranking import HEAD, Ranker, ranked_blend
 from engagelib.recommender.rules import CompiledRules, Pin
 from engagelib.scoring import Ranking, Rows, TopK, ranking_topk
 from engagelib.scoring.blending import blend
 from engagelib.segments import gather, offsets_of
-
-# Each of several models hands over its best so many, whatever k is, so that a shorter list is a prefix of
-# a longer one.
-HEAD: Final = 100
 
 POPULAR: Final = "popular"
 """The `source` of items that fill a list."""
 
 BOOSTED: Final = "+rule"
 """What stands behind the `source` of items whose score a rule changed."""
+
+EXPLORED: Final = "explored"
+"""The `source` of items that are tried, as they are hardly shown."""
 
 PINNED: Final = "pinned"
 """The `source` of items that a rule put on top."""
@@ -37,7 +37,8 @@ class Lists(NamedTuple):
         float32, -inf where a list is short.
     source
         int8 code, an index into `source_names`: the model that contributed most, `n_models` for an item that
-        fills, so many more than both for an item whose score a rule changed, -1 where short.
+        fills, so many more than both for an item whose score a rule changed, then one for pinned items and
+        one for explored ones; -1 where short.
     """
 
     item_index: np.ndarray
@@ -67,10 +68,12 @@ class Lists(NamedTuple):
         return np.asarray(np.count_nonzero(self.item_index >= 0, axis=1))
 
 
-def source_names(models: Sequence[Model], *, ruled: bool = False) -> tuple[str, ...]:
-    """Return what `source` can say: the models' names and "popular"; with rules, what these add."""
+def source_names(models: Sequence[Model], *, ruled: bool = False, explored: bool = False) -> tuple[str, ...]:
+    """Return what `source` can say: the models' names and "popular"; what rules, and trials, add to these."""
     plain = (*(model.name for model in models), POPULAR)
-    return (*plain, *(name + BOOSTED for name in plain), PINNED) if ruled else plain
+    if not (ruled or explored):
+        return plain
+    return (*plain, *(name + BOOSTED for name in plain), PINNED, *((EXPLORED,) if explored else ()))
 
 
 def best_lists(
@@ -82,16 +85,21 @@ def best_lists(
     exclude: Rows | None = None,
     available: np.ndarray | None = None,
     rules: CompiledRules | None = None,
+    ranker: Ranker | None = None,
 ) -> Lists:
     """List the k best items of each row.
 
     One model lists by its own score. Of several, each names its best `HEAD` items, scaled by the best score
     among them; an item's score is the mean over the models, and counts 0 for a model that did not name it.
-    What rules boost is multiplied at the end; of the items of each boost, and of those without one, a model
-    names so many of its own, so that no boosted item is missed for standing too low without the boost.
+    A ranker then puts the best `HEAD` of all in its order. What rules boost is multiplied at the end; of the
+    items of each boost, and of those without one, a model names so many of its own, so that no boosted item
+    is missed for standing too low without the boost.
     """
     found = named_lists(models, block, k, at=at, exclude=exclude, available=available, rules=rules)
-    return combine(found, k, n_items=block.n_items, rules=rules)
+    if ranker is None:
+        return combine(found, k, n_items=block.n_items, rules=rules)
+    factor = None if rules is None else rules.factor
+    return Lists(*ranked_blend(ranker, found, block, k, at=at, factor=factor))
 
 
 def named_lists(
@@ -155,15 +163,19 @@ def model_scales(
     at: int | None = None,
     exclude: Rows | None = None,
     available: np.ndarray | None = None,
+    weights: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Return what each model's scores are multiplied by in a blend, float64 of shape (n_rows, n_models)."""
+    """Return what each model's scores are multiplied by in a blend, float64 of shape (n_rows, n_models).
+
+    `weights` are those of a ranker's blend, None for equal ones.
+    """
     if len(models) == 1:
         return np.ones((block.n_histories, 1))
     best = [
         model.score_topk(block, 1, at=at, exclude=exclude, available=available).score[:, 0]
         for model in models
     ]
-    return _scales(np.stack(best, axis=1))
+    return _scales(np.stack(best, axis=1), weights)
 
 
 def listed_scales(
@@ -175,6 +187,7 @@ def listed_scales(
     exclude: Rows | None = None,
     available: np.ndarray | None = None,
     rules: CompiledRules | None = None,
+    weights: np.ndarray | None = None,
 ) -> np.ndarray:
     """Return what each model's score of each listed item was multiplied by, to become its part of the list's.
 
@@ -185,7 +198,7 @@ def listed_scales(
     items, source = lists.item_index[0, :n_listed], lists.source[0, :n_listed]
     n_plain = len(models) + 1
     fills = (source % n_plain == len(models)) & (source < 2 * n_plain)
-    unscored = (source == 2 * n_plain) & (lists.score[0, :n_listed] == 0)
+    unscored = (source >= 2 * n_plain) & (lists.score[0, :n_listed] == 0)
     scored = ~(fills | unscored)
     boost = np.ones(n_listed)
     if rules is not None and rules.groups:
@@ -195,7 +208,7 @@ def listed_scales(
     if len(models) == 1:
         return np.asarray(scored * boost)[None, :]
     found = named_lists(models, history, HEAD, at=at, exclude=exclude, available=available, rules=rules)
-    scales = _scales(np.array([[best.score[0].max() for best in found]]))[0]
+    scales = _scales(np.array([[best.score[0].max() for best in found]]), weights)[0]
     named = np.stack([scored & np.isin(items, best.item_index[0, best.score[0] > 0]) for best in found])
     return np.where(named, scales[:, None] * boost, 0.0)
 
@@ -262,10 +275,10 @@ def fill_lists(
     return Lists(item_index, score, source)
 
 
-def _scales(best: np.ndarray) -> np.ndarray:
-    """Divide by the best score of each model, shape (n_rows, n_models), and by their number."""
+def _scales(best: np.ndarray, weights: np.ndarray | None) -> np.ndarray:
+    """Divide the weight of each model by its best score, shape (n_rows, n_models)."""
     scales = np.zeros(best.shape)
-    np.divide(1.0 / best.shape[1], best, out=scales, where=best > 0)
+    np.divide(1.0 / best.shape[1] if weights is None else weights, best, out=scales, where=best > 0)
     return scales
 
 

@@ -6,8 +6,9 @@ import numpy as np
 
 from engagelib import errors
 from engagelib.attributes import ItemAttributes
+from engagelib.ranking import HEAD
 from engagelib.recommender.learned import Learned
-from engagelib.recommender.listing import HEAD, Lists, best_lists, similar_lists, source_names
+from engagelib.recommender.listing import Lists, best_lists, similar_lists, source_names
 from engagelib.recommender.pairing import POPULAR_OF_CATEGORY, complete_topk, substitutes_topk
 from engagelib.recommender.request import Request
 from engagelib.recommender.ruling import put_on_top
@@ -60,7 +61,8 @@ def going_with(learned: Learned, request: Request) -> Lists:
     n_items, n_models = learned.histories.n_items, len(learned.models)
     found = complete_topk(learned.together, request.basket, request.width, available=request.allowed)
     together = Lists(found.item_index, found.score, np.where(found.item_index >= 0, 0, -1).astype(np.int8))
-    somebody = learned.histories.take(np.array([-1])).followed_by(request.basket, "cart", request.at)
+    nobody = learned.histories.take(np.array([-1]))
+    somebody = nobody.followed_by(request.basket, learned.counted_as("cart"), request.at)
     # An answer to a basket, not to nobody: a model that reads no history has nothing to say here.
     models = [model for model in learned.models if model.reason_kind != "popular"]
     if len(request.basket) and models and (together.counts < request.width).any():

@@ -26,7 +26,8 @@ class Reason:
     kind
         "similar_item": an item of the history that speaks for this one, the ten strongest of them;
         "other_items": the other items of the history, and those not for sale, such as postage, together;
-        "popular": many others chose it; "pinned": a rule put it on top.
+        "popular": many others chose it; "pinned": a rule put it on top; "explored": it is tried;
+        "ranked", the last: what the second stage adds to the sum of the others, or takes from it.
     item_id, title
         The item of the history; None for the other kinds.
     contribution
@@ -49,14 +50,17 @@ class Recommendation(NamedTuple):
     item_id, title
         The item; `title` is None where the log came without.
     score
-        Unitless, higher is better, comparable within one list; 0 where an item only fills the list.
+        Unitless, higher is better, comparable within one list; 0 where an item only fills the list
+        or is tried.
     rank
         Place in the list, from 1.
     source
         The model that contributed most, or "popular" for an item that fills the list; with "+rule" behind
-        it where a rule changed the score; "pinned" where one put the item on top.
+        it where a rule changed the score; "pinned" where one put the item on top; "explored" for an item
+        that is tried.
     probability
-        Calibrated chance of a purchase, None where there is no calibration.
+        Chance that the customer takes the item within the horizon of `Recommender.calibration_`, in [0, 1];
+        None without calibration, and for an item that only fills the list. A rule's boost does not change it.
     reasons
         Strongest first; empty unless asked for.
     """
@@ -170,6 +174,7 @@ class Recommendations(_Listed[Recommendation]):
                 "item_id": [str(entry.item_id) for entry in self._entries],
                 "title": [entry.title for entry in self._entries],
                 "score": [entry.score for entry in self._entries],
+                "probability": [entry.probability for entry in self._entries],
                 "source": [entry.source for entry in self._entries],
                 "because of": [_because(entry.reasons) for entry in self._entries],
             }
@@ -215,7 +220,7 @@ class RecommendationTable:
     Attributes
     ----------
     customer_ids
-        Whom each row is for.
+        Whom each row is for; for anonymous visits their numbers, from 0.
     item_index
         int32, shape (n_customers, k), best first, -1 where a list is short.
     score
@@ -225,7 +230,10 @@ class RecommendationTable:
     items
         The ids behind `item_index`.
     ignored
-        How many ids of each argument (`exclude`, `candidates`) the model does not know.
+        How many ids of each argument (`exclude`, `candidates`, `sessions`) the model does not know.
+    probability
+        As `Recommendation.probability`, float64 of the same shape, NaN for None; None where it was not asked
+        for, or there is no calibration.
     """
 
     customer_ids: Sequence[Id] | Vocabulary
@@ -235,6 +243,7 @@ class RecommendationTable:
     sources: tuple[str, ...]
     items: Vocabulary
     ignored: Mapping[str, int] = field(default_factory=dict)
+    probability: np.ndarray | None = None
 
     def __len__(self) -> int:
         return len(self.item_index)
@@ -245,12 +254,17 @@ class RecommendationTable:
         return self.items.ids(found[found >= 0].tolist())
 
     def to_table(self) -> "pa.Table":
-        """Return an Arrow table of customer_id, rank, item_id, score and source, a row an item."""
+        """Return an Arrow table of customer_id, rank, item_id, score and source, a row an item.
+
+        Where probabilities were asked for they are a column too, null where there is none.
+        """
         import pyarrow as pa
 
         row, place = np.nonzero(self.item_index >= 0)
         customers = self._customers()
         sources = pa.DictionaryArray.from_arrays(pa.array(self.source[row, place]), pa.array(self.sources))
+        chance = None if self.probability is None else self.probability[row, place]
+        more = {} if chance is None else {"probability": pa.array(chance, from_pandas=True)}
         return pa.table(
             {
                 "customer_id": _plain(customers.take(pa.array(row))),
@@ -258,6 +272,7 @@ class RecommendationTable:
                 "item_id": _plain(self.items.to_arrow().take(pa.array(self.item_index[row, place]))),
                 "score": pa.array(self.score[row, place]),
                 "source": sources.cast(pa.string()),
+                **more,
             }
         )
 

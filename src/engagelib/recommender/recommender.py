@@ -10,17 +10,16 @@ from engagelib import errors
 from engagelib.histories import Histories
 from engagelib.identity import Identity
 from engagelib.recommender.answering import (
-    find_audience,
+    chances_of,
     give_reasons,
     name_items,
     over_blocks,
     rank_block,
 )
-from engagelib.recommender.foundation import Foundation, Rules
-from engagelib.recommender.learned import Learned
+from engagelib.recommender.foundation import Rules
 from engagelib.recommender.listing import Lists, source_names
-from engagelib.recommender.neighbours import alike, going_with, neighbour_sources, standing_in
-from engagelib.recommender.recommendations import Audience, Recommendations, RecommendationTable
+from engagelib.recommender.questions import Questions
+from engagelib.recommender.recommendations import Recommendations, RecommendationTable
 from engagelib.recommender.request import (
     ExcludeSeen,
     OnUnknown,
@@ -31,14 +30,17 @@ from engagelib.recommender.request import (
     whom,
 )
 from engagelib.recommender.serving import Serving
+from engagelib.recommender.visiting import left_out, visits_of
 from engagelib.times import Moment
 from engagelib.vocabulary import Id, Vocabulary
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from engagelib.recommender.pages import Profile
 
 
-class Recommender(Foundation):
+class Recommender(Questions):
     """Ranks items for customers, from one log of events.
 
     A customer is named by a plain id, or by a pair of a namespace and an id, such as `("web", "a81")`, in
@@ -49,13 +51,23 @@ class Recommender(Foundation):
     models
         "auto" lets the log decide; a name from `engagelib.models.model_names()`; a `Model`; or a list of
         names and models, of which each hands over its best 100 items, scaled by its own best score, and the
-        mean over all models ranks.
+        mean over all models ranks, or the `ranker`.
     popular_by
         `("location",)` ranks popular items by the location of a call; () is one ranking for the shop.
     rules
         `Rule`s for every call, or mappings that `Rule.to_record` made: boosts, pins and removals.
     availability
         What can be had; None lets every item for sale be shown.
+    ranker
+        What puts the models' candidates in order, learned from a slice of the log: "blend", a blend with
+        weights; "logistic", a line over features of models, item and history; "boosting", trees over the
+        same. "auto" takes for "auto" models the smallest of these that none is clearly better than, and for
+        a list of models their mean; None is the mean for all.
+    target
+        The event type that lists should lead to, and that the ranker learns from. None is "purchase", or
+        else the type that weighs most.
+    rng
+        The seed of what a second stage draws by lot, such as the histories that it asks for.
 
     Attributes
     ----------
@@ -87,6 +99,10 @@ class Recommender(Foundation):
         fill: bool = True,
         explain: bool = False,
         on_unknown: OnUnknown = "popular",
+        diversity: float = 0.0,
+        max_per_category: int | None = None,
+        explore: float = 0.0,
+        rng: int = 0,
     ) -> Recommendations:
         """List the items to show one customer next.
 
@@ -106,7 +122,8 @@ class Recommender(Foundation):
         session, basket
             Items looked at and items in the basket, oldest first: the newest events of the history. Items
             in the basket are not listed. They count as views and carts (where a model gives these no
-            weight, they change nothing), and together at least as much as the history before them.
+            weight, they change nothing), in a log with a single event type as events of that type, and
+            together at least as much as the history before them.
         exclude
             Items never to list.
         candidates
@@ -126,10 +143,23 @@ class Recommender(Foundation):
             Give reasons with each item.
         on_unknown
             "raise" refuses unknown customers instead.
+        diversity
+            How much unlike items are worth, in [0, 1]: 0 ranks by score alone, 1 by unlikeness alone after
+            the first place. The best 100 are arranged anew; they keep their scores. Items are alike if they
+            share the `category` of the item table, and without one as far as the models say so.
+        max_per_category
+            The most items of one value of `category` that a list may hold, pinned ones not counted. What
+            fills the list keeps to it too; an item without a category does not count.
+        explore
+            Share of the places, in [0, 0.5], at which items are tried that fewer than ten events are known
+            of, with score 0 and source "explored"; never the first place.
+        rng
+            The seed of what is explored: the same seed, customer and moment draw the same items.
 
         Returns
         -------
         At most k items by falling score, ties in the order of item ids; pinned items come before them.
+        With `diversity`, `max_per_category` or `explore`, in the order that these make of it.
         Unknown ids in `session`, `basket`, `exclude` and `candidates`, and an unknown channel or location,
         are ignored and counted.
 
@@ -138,7 +168,8 @@ class Recommender(Foundation):
         NotFittedError, ArgumentError
             Before `fit`; for arguments outside their range; without `at` where availability has windows.
         NotEnoughDataError
-            If `at` is given, the log has no timestamps and availability no windows.
+            If `at` is given, the log has no timestamps and availability no windows; with `max_per_category`
+            and no `category`, or with `diversity` where nothing says which items are alike.
         UnknownCustomerError
             With `on_unknown="raise"`.
         """
@@ -146,7 +177,8 @@ class Recommender(Foundation):
         request = Request.check(
             serving, k=k, at=at, channel=channel, location=location, session=session, basket=basket,
             exclude=exclude, candidates=candidates, rules=rules, exclude_seen=exclude_seen, repeat=repeat,
-            fill=fill, on_unknown=on_unknown,
+            fill=fill, on_unknown=on_unknown, diversity=diversity, max_per_category=max_per_category,
+            explore=explore, rng=rng,
         )  # fmt: skip
         known, history = serving.live.find(customer_id)
         if not known and customer_id is not None and on_unknown == "raise":
@@ -157,6 +189,7 @@ class Recommender(Foundation):
         self,
         customer_ids: "Sequence[Identity] | np.ndarray | Vocabulary | None" = None,
         *,
+        sessions: "Iterable[Iterable[Id] | None] | pa.Array | pa.ChunkedArray | None" = None,
         k: int = 10,
         at: Moment | None = None,
         channel: Id | None = None,
@@ -168,6 +201,11 @@ class Recommender(Foundation):
         repeat: bool | None = None,
         fill: bool = True,
         on_unknown: OnUnknown = "popular",
+        probabilities: bool = False,
+        diversity: float = 0.0,
+        max_per_category: int | None = None,
+        explore: float = 0.0,
+        rng: int = 0,
         n_threads: int = 1,
     ) -> RecommendationTable:
         """List the items to show many customers next, each list the same as `recommend` gives.
@@ -177,34 +215,67 @@ class Recommender(Foundation):
         customer_ids
             The customers, repeats allowed; None is all of `current_customers()`. Unknown ids, and None among
             ids, are shown what is popular.
+        sessions
+            Instead of customers, anonymous visits: of each the items looked at, oldest first. Each list is
+            that of `recommend(None, session=...)`; rows are numbered from 0 where customers are named.
+        probabilities
+            Give the probability of each item too, where there is a calibration.
         n_threads
             Threads that share the customers, at least 1; they end with the call, and change no list.
 
         The other parameters are those of `recommend`. The arrays are `k` columns wide, or as many as there
         are items where these are fewer.
+
+        Raises
+        ------
+        ArgumentError
+            As `recommend` does, and where both `customer_ids` and `sessions` are given.
         """
         serving = self._fitted()
         learned, live = serving.learned, serving.live
         request = Request.check(
             serving, k=k, at=at, channel=channel, location=location, exclude=exclude, candidates=candidates,
             rules=rules, exclude_seen=exclude_seen, repeat=repeat, fill=fill, on_unknown=on_unknown,
+            diversity=diversity, max_per_category=max_per_category, explore=explore, rng=rng,
         )  # fmt: skip
-        ids, keys, rows = whom(serving, customer_ids)
-        lists = Lists.empty(len(rows), request.width)
+        visits, keys, rows, ignored = None, None, np.zeros(0), dict(request.ignored)
+        ids: Sequence[Id] | Vocabulary
+        if sessions is None:
+            ids, keys, rows = whom(serving, customer_ids)
+        elif customer_ids is not None:
+            raise errors.answering.customers_and_sessions()
+        else:
+            visits, n_unknown = visits_of(serving, sessions, request)
+            ids = range(visits.n_histories)
+            ignored |= {"sessions": n_unknown} if n_unknown else {}
+        explores = request.spread is not None and request.spread.explore > 0
+        who = list(ids if visits is not None else map(live.who, ids)) if explores else None
+        lists = Lists.empty(len(ids), request.width)
+        chances: np.ndarray | None = None
+        if check_flag(probabilities, "probabilities") and learned.calibration is not None:
+            chances = np.full(lists.score.shape, np.nan)
 
         def answer(part: slice) -> None:
-            block, known = live.take(None if keys is None else keys[part], rows[part])
-            if on_unknown == "raise" and not known.all():
-                unknown = ids[part.start + int(np.argmin(known))]
-                raise errors.answering.unknown_customer(unknown, learned.histories.customers.kind)
-            found = rank_block(serving, block, request.seen.excluded(block), request)
+            if visits is not None:
+                block = visits.block(part.start, min(part.stop, len(ids)))
+                seen = left_out(block, request)
+            else:
+                block, known = live.take(None if keys is None else keys[part], rows[part])
+                if on_unknown == "raise" and not known.all():
+                    unknown = ids[part.start + int(np.argmin(known))]
+                    raise errors.answering.unknown_customer(unknown, learned.histories.customers.kind)
+                seen = request.seen.excluded(block)
+            found = rank_block(serving, block, seen, request, None if who is None else who[part])
             lists.item_index[part], lists.score[part] = found.item_index, found.score
             lists.source[part] = found.source
+            if chances is not None:
+                of_part = chances_of(learned, found, block, request)
+                chances[part] = np.nan if of_part is None else of_part
 
-        over_blocks(answer, len(rows), check_count(n_threads, "n_threads"))
+        over_blocks(answer, len(ids), check_count(n_threads, "n_threads"))
         arrays = (lists.item_index, lists.score, lists.source)
-        sources = source_names(learned.models, ruled=request.rules is not None)
-        return RecommendationTable(ids, *arrays, sources, learned.histories.items, dict(request.ignored))
+        sources = source_names(learned.models, ruled=request.rules is not None, explored=explores)
+        return RecommendationTable(ids, *arrays, sources, learned.histories.items, ignored, chances)
 
     def rank(
         self,
@@ -231,128 +302,6 @@ class Recommender(Foundation):
         )  # fmt: skip
         ignored = {{"candidates": "items"}.get(name, name): count for name, count in found.ignored.items()}
         return replace(found, ignored=ignored, shortfall=found.shortfall if items else None)
-
-    def similar(
-        self,
-        item_id: Id,
-        k: int = 10,
-        *,
-        at: Moment | None = None,
-        channel: Id | None = None,
-        location: Id | None = None,
-        rules: Rules | None = (),
-    ) -> Recommendations:
-        """List the items most like one item, of those that can be had; fewer where fewer are alike.
-
-        Of the rules, removals alone count here. The parameters are those of `recommend`.
-
-        Raises
-        ------
-        UnknownItemError
-            If the item is unknown.
-        NotEnoughDataError
-            If no model knows which items are alike.
-        """
-        serving = self._fitted()
-        item = _item(serving.learned, item_id)
-        request = Request.check(serving, k=k, at=at, channel=channel, location=location, rules=rules)
-        lists = alike(serving.learned, item, request.width, request.allowed)
-        return _about(serving, request, lists, f"Like item {item_id}", "no other item is like it")
-
-    def substitutes(
-        self,
-        item_id: Id,
-        k: int = 10,
-        *,
-        at: Moment | None = None,
-        channel: Id | None = None,
-        location: Id | None = None,
-        rules: Rules | None = (),
-    ) -> Recommendations:
-        """List what can stand in for an item that can't be had, of those that can.
-
-        First items that the models find alike, of the same category where the item table has one, closer in
-        price first and seldom in one basket with it; then, with score 0, the most popular others of the
-        category and alike items of other ones. Of the rules, removals alone count here. The parameters are
-        those of `recommend`.
-
-        Raises
-        ------
-        UnknownItemError
-            If the item is unknown.
-        NotEnoughDataError
-            If no model knows which items are alike, and the item has no category.
-        """
-        serving = self._fitted()
-        item = _item(serving.learned, item_id)
-        request = Request.check(serving, k=k, at=at, channel=channel, location=location, rules=rules)
-        lists = standing_in(serving.learned, item, request)
-        return _about(
-            serving,
-            request,
-            lists,
-            f"Instead of item {item_id}",
-            "no other item is like it or of its category",
-        )
-
-    def complete(
-        self,
-        basket: Iterable[Id],
-        k: int = 10,
-        *,
-        at: Moment | None = None,
-        channel: Id | None = None,
-        location: Id | None = None,
-        exclude: Iterable[Id] | None = (),
-        rules: Rules | None = (),
-    ) -> Recommendations:
-        """List what goes with a basket, of what can be had: what others bought in one basket with its items.
-
-        Where baskets say too little the list goes on, with score 0, with what the models say of somebody who
-        has these in their basket. Unknown items are ignored and counted; of the rules, removals alone count
-        here. The parameters are those of `recommend`.
-        """
-        serving = self._fitted()
-        request = Request.check(
-            serving,
-            k=k,
-            at=at,
-            channel=channel,
-            location=location,
-            basket=basket,
-            exclude=exclude,
-            rules=rules,
-        )
-        lists = going_with(serving.learned, request)
-        return _about(serving, request, lists, "Goes with the basket", "no other item goes with the basket")
-
-    def audience(
-        self, item_id: Id, k: int = 100, *, at: Moment | None = None, exclude_seen: ExcludeSeen = "purchased"
-    ) -> Audience:
-        """List the customers whom one item suits best: those with a score above 0, ties in the order of ids.
-
-        A blend counts what every model says of the item, however far down its own list.
-
-        Parameters
-        ----------
-        item_id
-            The item, for sale and available or not.
-        k
-            Most customers to list, at least 1.
-        at, exclude_seen
-            As for `recommend`: by default, customers who bought the item are left out, unless it is one that
-            is bought again.
-
-        Raises
-        ------
-        UnknownItemError
-            If the item is unknown.
-        """
-        # Whom an item suits has nothing to do with where it can be had today.
-        serving = replace(self._fitted(), available=None, rules=(), compiled=None)
-        item = _item(serving.learned, item_id)
-        request = Request.check(serving, k=k, at=at, exclude_seen=exclude_seen, fill=False)
-        return Audience(tuple(find_audience(serving, item, request, request.k)), item_id)
 
     def profile(
         self,
@@ -413,31 +362,15 @@ def _listed(
     if request.at is not None:
         history = history.until(request.at)
     if len(request.session) or len(request.basket):
-        history = history.followed_by(request.session, "view", request.at)
-        history = history.followed_by(request.basket, "cart", request.at)
-    lists = rank_block(serving, history, seen, request)
+        history = history.followed_by(request.session, learned.counted_as("view"), request.at)
+        history = history.followed_by(request.basket, learned.counted_as("cart"), request.at)
+    asked = None if request.spread is None else [serving.live.who(who)]
+    lists = rank_block(serving, history, seen, request, asked)
     reasons = give_reasons(learned, history, seen, request, lists) if explain else None
-    entries = name_items(learned, lists, reasons)
+    chances = chances_of(learned, lists, history, request)
+    entries = name_items(learned, lists, reasons, chances=None if chances is None else chances[0])
     shortfall = None
     if len(entries) < request.k:
         n_excluded = 0 if seen is None else int(request.allowed[seen.indices].sum())
         shortfall = request.shortfall(len(entries), n_excluded)
     return Recommendations(entries, who, known, shortfall, dict(request.ignored))
-
-
-def _about(serving: Serving, request: Request, lists: Lists, heading: str, otherwise: str) -> Recommendations:
-    """Answer a question about items."""
-    entries = name_items(serving.learned, lists, None, sources=neighbour_sources(serving.learned))
-    shortfall = None
-    if len(entries) < request.k:
-        of_those = "" if request.available is None else f" of those that can be had {request.place}"
-        shortfall = f"{len(entries):,} of {request.k:,} items asked for: {otherwise}{of_those}."
-    return Recommendations(entries, shortfall=shortfall, ignored=dict(request.ignored), heading=heading)
-
-
-def _item(learned: Learned, item_id: Id) -> int:
-    items = learned.histories.items
-    item = items.find(item_id)
-    if item < 0:
-        raise errors.answering.unknown_item(item_id, items.kind)
-    return item

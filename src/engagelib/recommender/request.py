@@ -12,6 +12,7 @@ from engagelib.availability import BoundAvailability
 from engagelib.errors import shown
 from engagelib.histories import Histories
 from engagelib.identity import Identity, spelled
+from engagelib.recommender.diversifying import Spread
 from engagelib.recommender.repeating import Repeats
 from engagelib.recommender.rules import CompiledRules
 from engagelib.recommender.serving import Serving, with_rules
@@ -50,6 +51,13 @@ class SeenRule:
         if not (repeat is None or isinstance(repeat, bool | np.bool_)):
             raise errors.bad_argument("repeat", repeat, "True, False or None")
         return cls(exclude_seen, None if repeat is None else bool(repeat), repeats, at)
+
+    def leaves_only_new(self, item_types: tuple[str, ...]) -> bool:
+        """Say whether nothing is listed that the customer met before, in a log of these types on items."""
+        if self.exclude_seen == "any":
+            return not self.repeat
+        one_type = len(set(item_types) - {"return"}) <= 1
+        return self.repeat is False and self.exclude_seen == "purchased" and one_type
 
     def excluded(self, block: Histories) -> Rows | None:
         """Return the items that each history of a block rules out, None where none does."""
@@ -93,6 +101,8 @@ class Request:
         Where the items are to be had, in words.
     rules
         The rules of the call, None where there are none.
+    spread
+        How lists are arranged beside their scores, None where they are not.
     seen
         What of a history is left out.
     session, basket
@@ -110,6 +120,7 @@ class Request:
     available: np.ndarray | None
     place: str
     rules: CompiledRules | None
+    spread: Spread | None
     seen: SeenRule
     fill: bool
     session: np.ndarray
@@ -134,6 +145,10 @@ class Request:
         rules: Any = (),
         session: Iterable[Id] | None = (),
         basket: Iterable[Id] | None = (),
+        diversity: Any = 0.0,
+        max_per_category: Any = None,
+        explore: Any = 0.0,
+        rng: Any = 0,
     ) -> Self:
         """Check the arguments of a call; see `Recommender.recommend` for what each may be.
 
@@ -149,7 +164,8 @@ class Request:
         key: tuple[Any, ...] | None = None
         revision = None if serving.available is None else serving.available.revision
         if candidates is None and session is basket is exclude is rules is _EMPTY:
-            plain = (k, channel, location, exclude_seen, repeat, fill, on_unknown)
+            spread = (diversity, max_per_category, explore, rng)
+            plain = (k, channel, location, exclude_seen, repeat, fill, on_unknown, *spread)
             key = (*plain, *map(type, plain))  # True and 1 are one to a dictionary, and two to the checks
             found = _recalled(serving, key, revision, moment)
             if found is not None:
@@ -191,6 +207,7 @@ class Request:
             available=available,
             place=_place(serving, channel, location),
             rules=compiled,
+            spread=Spread.check(learned, diversity, max_per_category, explore, rng),
             seen=seen,
             fill=check_flag(fill, "fill"),
             session=looked_at,

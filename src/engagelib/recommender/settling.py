@@ -6,6 +6,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from engagelib.attributes import ItemAttributes
 from engagelib.histories import Histories
 from engagelib.identity import IdentityMap
 from engagelib.models import Model
@@ -38,11 +39,15 @@ def settle(learned: Learned, live: Live) -> Learned:
     for model in learned.models:
         if live.n_forgotten and not model.counted:
             pending[model.name] = pending.get(model.name, 0) + live.n_forgotten
+    second_stage = {"ranker": learned.ranker or learned.ranker_of_new, "calibration": learned.calibration}
+    for name, part in second_stage.items():
+        if live.n_forgotten and part is not None:
+            pending[name] = pending.get(name, 0) + live.n_forgotten
     return replace(
         learned,
         histories=histories,
-        models=[_counted_anew(model, histories) for model in learned.models],
-        popularity=_counted_anew(learned.popularity, histories),
+        models=[_counted_anew(model, histories, learned.attributes) for model in learned.models],
+        popularity=_counted_anew(learned.popularity, histories, learned.attributes),
         repeats=learn_repeats(histories),
         together=learn_together(histories),
         erasure_pending=pending,
@@ -110,5 +115,5 @@ def _without_traces(histories: Histories) -> Histories:
     )  # fmt: skip
 
 
-def _counted_anew(model: _Model, histories: Histories) -> _Model:
-    return copy(model).fit(histories) if model.counted else model
+def _counted_anew(model: _Model, histories: Histories, attributes: ItemAttributes) -> _Model:
+    return copy(model).fit_with(histories, attributes) if model.counted else model
