@@ -12,7 +12,14 @@ from hypothesis import strategies as st
 from engagelib import errors
 from engagelib.events import EventLog
 from engagelib.histories import Histories
-from engagelib.splitting import Split, split_by_position, split_by_session, split_by_time
+from engagelib.splitting import (
+    Split,
+    check_not_fitted_on,
+    split_by_position,
+    split_by_session,
+    split_by_time,
+    split_rolling,
+)
 from engagelib.times import DAY
 
 START = datetime(2024, 1, 1, tzinfo=UTC)
@@ -505,5 +512,105 @@ REFUSED = {
 @pytest.mark.parametrize("name", REFUSED)
 def test_refusals_say_what_is_wrong(name):
     call, kind, text = REFUSED[name]
+    with pytest.raises(kind, match=f"^{re.escape(text)}$"):
+        call()
+
+
+# Rolling
+
+
+def test_rolling_folds_follow_each_other_and_the_last_is_the_split_by_time():
+    log = log_of([("a", item, day) for day, item in enumerate("pqrstuvw")])
+    folds = split_rolling(log, 3, days=2)
+    assert [items_of(fold.train) for fold in folds] == [["p", "q"], list("pqrs"), list("pqrstu")]
+    assert [items_of(fold.test) for fold in folds] == [["r", "s"], ["t", "u"], ["v", "w"]]
+    last = split_by_time(log, test_days=2)
+    assert (folds[-1].cut, rows_of(folds[-1].test)) == (last.cut, rows_of(last.test))
+    assert len(split_rolling(log, 1, days=7)) == 1
+
+
+def test_rolling_puts_the_edge_into_the_older_fold_and_what_follows_into_the_newer():
+    instant = timedelta(microseconds=1) / timedelta(days=1)
+    log = log_of([("a", "p", 0), ("a", "q", 1), ("a", "r", 2), ("a", "s", 2 + instant), ("a", "t", 3)])
+    folds = split_rolling(log, 2, days=1)
+    assert [items_of(fold.train) for fold in folds] == [["p", "q"], ["p", "q", "r"]]
+    assert [items_of(fold.test) for fold in folds] == [["r"], ["s", "t"]]
+
+
+@settings(deadline=None)
+@given(rows=ROWS, n_folds=st.integers(1, 4), days=st.sampled_from([0.5, 1, 1.7, 3]))
+def test_rolling_takes_what_lies_between_its_cuts(rows, n_folds, days):
+    log = log_of(rows)
+    newest = max(day for *_, day in rows)
+    expected = []
+    for fold in range(n_folds):
+        # A day that lies exactly at the edge belongs to the older side.
+        low, high = newest - days * (n_folds - fold), newest - days * (n_folds - fold - 1)
+        trained = [row for row in rows if row[2] <= low + 1e-9]
+        tested = [row for row in rows if low + 1e-9 < row[2] <= high + 1e-9]
+        expected.append((len(trained), len(tested)))
+    if not all(all(sizes) for sizes in expected):
+        with pytest.raises(errors.NotEnoughDataError):
+            split_rolling(log, n_folds, days=days)
+        return
+    folds = split_rolling(log, n_folds, days=days)
+    assert [(len(fold.train), len(fold.test)) for fold in folds] == expected
+
+
+def test_a_rolling_fold_with_a_leak_is_an_error():
+    folds = split_rolling(DAYS, 2, days=1)
+    with pytest.raises(errors.LeakError, match=r"^2 training events lie at or after the cut, "):
+        Split(folds[1].train, folds[0].test, by="time", cut=folds[0].cut)
+    with pytest.raises(errors.LeakError, match=r"^the recommender was fitted on 2 events at or after"):
+        check_not_fitted_on(Histories.from_log(folds[1].train), folds[0])
+    check_not_fitted_on(Histories.from_log(folds[0].train), folds[1])
+
+
+ROLLING_REFUSED = {
+    "no fold": (
+        lambda: split_rolling(DAYS, 0, days=1),
+        errors.ArgumentError,
+        "n_folds=0: expected an integer of at least 1.",
+    ),
+    "a flag": (
+        lambda: split_rolling(DAYS, True, days=1),
+        errors.ArgumentError,
+        "n_folds=True: expected an integer of at least 1.",
+    ),
+    "no days": (
+        lambda: split_rolling(DAYS, 2, days=-1),
+        errors.ArgumentError,
+        "days=-1: expected a number above 0.",
+    ),
+    "no times": (
+        lambda: split_rolling(STEPS, 2, days=1),
+        errors.NotEnoughDataError,
+        "split_rolling needs a timestamp for each event; this log tells order by 'position'. "
+        "Hint: read the log with a 'timestamp' column.",
+    ),
+    "nothing to learn from": (
+        lambda: split_rolling(DAYS, 4, days=1),
+        errors.NotEnoughDataError,
+        "fold 1 of n_folds=4, days=1 leaves no event for training: its events lie from 2024-01-01 00:00 to "
+        "2024-01-04 00:00 UTC. Expected events on both sides.",
+    ),
+    "nothing to test on": (
+        lambda: split_rolling(log_of([("a", "p", 0), ("a", "q", 9)]), 2, days=1),
+        errors.NotEnoughDataError,
+        "fold 1 of n_folds=2, days=1 leaves no event for testing: its events lie from 2024-01-01 00:00 to "
+        "2024-01-10 00:00 UTC. Expected events on both sides.",
+    ),
+    "an empty log": (
+        lambda: split_rolling(empty(DAYS), 1, days=1),
+        errors.NotEnoughDataError,
+        "fold 1 of n_folds=1, days=1 leaves no event for training: the log is empty. "
+        "Expected events on both sides.",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ROLLING_REFUSED)
+def test_rolling_refusals_say_what_is_wrong(name):
+    call, kind, text = ROLLING_REFUSED[name]
     with pytest.raises(kind, match=f"^{re.escape(text)}$"):
         call()
