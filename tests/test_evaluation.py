@@ -12,9 +12,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engagelib import Recommender, errors
-from engagelib.evaluation import Comparison, Evaluation, _asking, _comparing, compare, evaluate
+from engagelib.evaluation import (
+    EVALUATION_METRICS,
+    Comparison,
+    Evaluation,
+    _asking,
+    _bootstrap,
+    compare,
+    evaluate,
+)
 from engagelib.events import EventLog
-from engagelib.metrics import RANKING_METRICS
+from engagelib.models import model_names
 from engagelib.splitting import Split, split_by_position, split_by_session, split_by_time
 from engagelib.times import to_datetime
 
@@ -77,6 +85,10 @@ def test_figures_are_those_worked_out_by_hand():
             "mrr@2": (1 + 1 / 2) / 2,
             "map@2": (1 / 2 + 1 / 4) / 2,
             "coverage@2": 3 / 4,  # q and r for d, r and s for c, s for b
+            "gini@2": (-3 * 0 - 1 * 1 + 1 * 2 + 3 * 2) / (4 * 5),  # p never, q once, r and s twice
+            "novelty@2": ((math.log2(4 / 3) + 1) / 2 + (1 + 2) / 2) / 2,
+            # q was met by a, b and c, r by a and b, s by a.
+            "diversity@2": 1 - (2 / math.sqrt(3 * 2) + 1 / math.sqrt(2 * 1)) / 2,
         },
         abs=1e-12,
     )
@@ -376,7 +388,8 @@ def test_each_row_is_what_evaluate_finds():
     split = split_by_time(shop(n=3000), test_days=1)
     alone = evaluate(Recommender("item_knn"), split, repeat=True, k=5)
     found = comparison()
-    assert found.rows["neighbours"].metrics == pytest.approx(alone.metrics)
+    row = found.rows["neighbours"]
+    assert row.metrics == pytest.approx({name: alone.metrics[name] for name in row.metrics})
     assert found.n_customers == alone.n_customers
 
 
@@ -394,7 +407,7 @@ def test_two_of_a_kind_do_not_differ():
 def test_intervals_are_those_of_the_normal_law_for_many_customers(monkeypatch):
     rng = np.random.default_rng(0)
     differences = rng.normal([[0.1], [-0.2]], [[1.0], [3.0]], (2, 4000))
-    low, high = _comparing._interval(differences, 4000, np.random.default_rng(1))
+    low, high = _bootstrap.mean_intervals(differences, 4000, np.random.default_rng(1))
     error = differences.std(axis=1) / math.sqrt(4000)
     np.testing.assert_allclose((low - differences.mean(axis=1)) / error, [-1.96, -1.96], atol=0.1)
     np.testing.assert_allclose((high - differences.mean(axis=1)) / error, [1.96, 1.96], atol=0.1)
@@ -421,19 +434,26 @@ def test_the_compared_metric_is_shown_in_any_case():
 def test_an_evaluation_shows_itself_as_a_table():
     found = evaluate(Recommender("popularity"), SPLIT, k=(1, 2), names=("recall", "coverage"))
     assert str(found) == (
-        "2 customers judged; 1 unknown to the recommender, 1 with nothing to find\n"
+        "2 customers judged; 1 unknown to the recommender, 1 with nothing to find; 95% intervals\n"
         "events=('purchase',), exclude_seen='purchased', repeat=None\n"
-        "metric        @1      @2\n"
-        "--------  ------  ------\n"
-        "recall    0.2500  0.5000\n"
-        "coverage  0.7500  0.7500"
+        "metric        @1   low@1  high@1      @2   low@2  high@2\n"
+        "--------  ------  ------  ------  ------  ------  ------\n"
+        "recall    0.2500  0.0000  0.5000  0.5000  0.5000  0.5000\n"
+        "coverage  0.7500  0.4573  1.0000  0.7500  0.4733  1.0000"
     )
+    one = evaluate(Recommender("popularity"), SPLIT, k=1, names=("recall",))
+    assert str(one).splitlines()[2].split() == ["metric", "@1", "low", "high"]
     assert '<td style="text-align:right">0.2500</td>' in found._repr_html_()
     records = found.to_records()
-    assert json.loads(json.dumps(records)) == [
-        {"metric": "recall", "@1": 0.25, "@2": 0.5},
-        {"metric": "coverage", "@1": 0.75, "@2": 0.75},
-    ]
+    assert json.loads(json.dumps(records))[0] == {
+        "metric": "recall",
+        "@1": 0.25,
+        "low@1": 0.0,
+        "high@1": 0.5,
+        "@2": 0.5,
+        "low@2": 0.5,
+        "high@2": 0.5,
+    }
 
 
 def test_a_comparison_shows_itself_as_a_table():
@@ -469,7 +489,8 @@ ITEMS = EventLog.from_frame(
     {"customer_id": ["a", "a"], "item_id": [1, 2], "timestamp": ["2024-01-01", "2024-01-02"]}
 )
 TYPES = "Expected one type. Hint: 1 and '1' are two ids; bring both tables to one type."
-KNOWN = ", ".join(RANKING_METRICS)
+KNOWN = ", ".join(EVALUATION_METRICS)
+MODELS = ", ".join(model_names())
 RULE = (
     "on an item for sale that the lists may hold. Hint: the test log has purchase, view; "
     'exclude_seen="none" or repeat=True count items met before.'
@@ -491,9 +512,9 @@ REFUSED = {
         "split='str': expected a Split, or an EventLog to test on.",
     ),
     "no recommender": (
-        lambda: evaluate("popularity", SPLIT),
+        lambda: evaluate(3, SPLIT),
         errors.ArgumentError,
-        "recommender='str': expected a Recommender.",
+        f"recommender='int': expected a Recommender, a Model, \"auto\", or one of {MODELS}.",
     ),
     "not fitted, and nothing to fit on": (
         lambda: evaluate(Recommender(), SPLIT.test),
@@ -573,17 +594,74 @@ REFUSED = {
     "one to compare": (
         lambda: compare({"one": Told({})}, SPLIT),
         errors.ArgumentError,
-        "recommenders=['one']: expected a mapping of at least two names to recommenders.",
+        "recommenders=['one']: expected at least two recommenders, as a mapping of names to them, or a list.",
     ),
-    "a list to compare": (
-        lambda: compare([Told({}), Told({})], SPLIT),
+    "nobody to evaluate": (
+        lambda: evaluate({}, SPLIT),
         errors.ArgumentError,
-        "recommenders='list': expected a mapping of at least two names to recommenders.",
+        "recommenders=[]: expected at least one recommender, as a mapping of names to them, or a list.",
     ),
-    "a name to compare": (
-        lambda: compare({"one": Told({}), "other": "auto"}, SPLIT),
+    "a number to compare": (
+        lambda: compare(3, SPLIT),
         errors.ArgumentError,
-        "recommenders['other']='str': expected a Recommender.",
+        "recommenders='int': expected at least two recommenders, as a mapping of names to them, or a list.",
+    ),
+    "two of a name to compare": (
+        lambda: compare([Told({}), "item_knn", "popularity"], SPLIT),
+        errors.ArgumentError,
+        "two recommenders of the list are called 'popularity': expected names that differ. "
+        "Hint: pass a mapping, as in {'first': ..., 'second': ...}.",
+    ),
+    "an unknown name to compare": (
+        lambda: compare({"one": Told({}), "other": "oracle"}, SPLIT),
+        errors.ArgumentError,
+        f"recommenders['other']='oracle': expected a Recommender, a Model, \"auto\", or one of {MODELS}.",
+    ),
+    "several on a test log": (
+        lambda: evaluate(PAIR, SPLIT.test),
+        errors.ArgumentError,
+        "split='EventLog': expected a Split, to judge several recommenders by.",
+    ),
+    "several by nothing that customers have": (
+        lambda: evaluate(PAIR, SPLIT, names=("coverage",)),
+        errors.ArgumentError,
+        "names=('coverage',): expected at least one of recall, precision, hit_rate, ndcg, mrr, map, novelty, "
+        "diversity.",
+    ),
+    "names as one": (
+        lambda: told(names="recall"),
+        errors.ArgumentError,
+        "names='recall': expected a sequence of names. Hint: one name is names=('recall',).",
+    ),
+    "no names": (
+        lambda: told(names=()),
+        errors.ArgumentError,
+        f"names=(): expected at least one of {KNOWN}.",
+    ),
+    "an argument that lists are judged by": (
+        lambda: told(ask={"k": 3}),
+        errors.ArgumentError,
+        "ask='k': expected arguments of recommend_many other than customer_ids, k, at, exclude_seen, repeat.",
+    ),
+    "an argument by itself": (
+        lambda: told(ask="fill"),
+        errors.ArgumentError,
+        "ask='fill': expected a mapping of arguments, as in {\"rules\": [...]}, or None.",
+    ),
+    "other segments": (
+        lambda: told(by_segment=("age",)),
+        errors.ArgumentError,
+        "by_segment=('age',): expected True, False, or some of history, repeat, channel.",
+    ),
+    "one segment as text": (
+        lambda: told(by_segment="repeat"),
+        errors.ArgumentError,
+        "by_segment='repeat': expected True, False, or some of history, repeat, channel.",
+    ),
+    "channels that the log has not": (
+        lambda: told(by_segment=("channel",)),
+        errors.NotEnoughDataError,
+        "by_segment=\"channel\" needs the column 'channel', which this log does not have.",
     ),
     "comparing on a test log": (
         lambda: compare(PAIR, SPLIT.test),
@@ -593,12 +671,7 @@ REFUSED = {
     "comparing coverage": (
         lambda: compared(metric="coverage"),
         errors.ArgumentError,
-        "metric='coverage': expected one of recall, precision, hit_rate, ndcg, mrr, map.",
-    ),
-    "several cuts to compare": (
-        lambda: compared(k=(5, 10)),
-        errors.ArgumentError,
-        "k=(5, 10): expected an integer of at least 1.",
+        "metric='coverage': expected one of recall, precision, hit_rate, ndcg, mrr, map, novelty, diversity.",
     ),
     "no resamples": (
         lambda: compared(n_resamples=0),

@@ -6,10 +6,11 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 
-from engagelib import EventLog, Recommender, errors
+from engagelib import EventLog, Recommender, errors, plots
 from engagelib.datasets import make_shop
-from engagelib.evaluation import compare
-from engagelib.plots import plot_comparison, plot_events
+from engagelib.evaluation import compare, evaluate
+from engagelib.metrics import reliability_table
+from engagelib.plots import plot_calibration, plot_comparison, plot_events, plot_tradeoff
 from engagelib.splitting import split_by_time
 
 mpl.use("Agg")
@@ -77,6 +78,82 @@ def test_a_comparison_is_a_point_for_each_recommender(shop_log):
     ]
     with pytest.raises(errors.ArgumentError, match=r"^y='speed': expected one of recall@10, .*\.$"):
         plot_comparison(comparison, y="speed")
+
+
+@pytest.fixture(scope="module")
+def compared(shop_log):
+    split = split_by_time(shop_log, test_days=28)
+    return compare({"fitted": Recommender("popularity").fit(split.train), "default": "auto"}, split)
+
+
+def points_of(ax):
+    return [tuple(float(at[0]) for at in bars.lines[0].get_data()) for bars in ax.containers]
+
+
+def test_a_tradeoff_is_a_point_for_each_recommender_with_its_intervals(compared):
+    ax = plot_tradeoff(compared)
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("coverage", "ndcg")
+    assert [text.get_text() for text in ax.texts] == ["fitted", "default"]
+    rows = compared.rows.values()
+    assert points_of(ax) == [(row.metrics["coverage@10"], row.metrics["ndcg@10"]) for row in rows]
+    for bars, row in zip(ax.containers, rows, strict=True):
+        ends = [bar.get_segments()[0] for bar in bars.lines[2]]
+        assert ends[0][:, 0].tolist() == pytest.approx(row.intervals["coverage@10"])
+        assert ends[1][:, 1].tolist() == pytest.approx(row.intervals["ndcg@10"])
+
+
+def test_a_tradeoff_against_cost_leaves_out_what_was_not_measured(compared):
+    ax = plot_tradeoff(compared, x="fit_seconds", y="recall@10")
+    assert (ax.get_xlabel(), ax.get_xscale()) == ("seconds of fitting", "log")
+    assert [text.get_text() for text in ax.texts] == ["default"]
+    default = compared.rows["default"]
+    assert points_of(ax) == [(default.fit_seconds, default.metrics["recall@10"])]
+    assert len(plot_tradeoff(compared, x="ms_per_customer").texts) == 2
+
+
+def test_evaluations_by_name_are_drawn_too(shop_log):
+    split = split_by_time(shop_log, test_days=28)
+    found = {"popular": evaluate("popularity", split, k=(5, 10))}
+    assert points_of(plot_tradeoff(found, x="novelty")) == [
+        (found["popular"].metrics["novelty@5"], found["popular"].metrics["ndcg@5"])
+    ]
+
+
+@pytest.mark.parametrize(
+    ("draw", "text"),
+    [
+        (
+            lambda _: plot_tradeoff({}),
+            r"evaluations='dict': expected a Comparison, or a mapping .*",
+        ),
+        (
+            lambda _: plot_tradeoff(3),
+            r"evaluations='int': expected a Comparison, or a mapping .*",
+        ),
+        (
+            lambda found: plot_tradeoff(found, x="speed"),
+            r"x='speed': expected one of .*, fit_seconds\.",
+        ),
+        (lambda _: plot_calibration(reliability_table([], [])), r"table='no bins': expected at least one .*"),
+    ],
+)
+def test_what_can_not_be_drawn_is_refused(compared, draw, text):
+    with pytest.raises(errors.ArgumentError, match=f"^{text}$"):
+        draw(compared)
+
+
+def test_calibration_is_a_point_for_each_bin():
+    rng = np.random.default_rng(0)
+    forecast = rng.random(400) / 2
+    table = reliability_table(forecast, rng.random(400) < forecast, 5)
+    ax = plot_calibration(table)
+    (points,) = [found for found in ax.collections if len(found.get_offsets()) == 5]
+    assert points.get_offsets()[:, 0].tolist() == table.probability.tolist()
+    assert points.get_offsets()[:, 1].tolist() == table.share.tolist()
+    # Wilson's interval of 9 of 80, by hand.
+    low, high = plots._wilson(np.array([9 / 80]), np.array([80]))
+    assert (low[0], high[0]) == pytest.approx((0.0604, 0.2000), abs=2e-3)
+    assert plots._wilson(np.array([0.0]), np.array([10]))[0][0] == pytest.approx(0.0, abs=1e-12)
 
 
 def test_without_matplotlib_the_extra_is_named(shop_log, monkeypatch):

@@ -1,6 +1,7 @@
 """Plots, for where people would rather look than read; they need the `plots` extra (matplotlib)."""
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -10,8 +11,9 @@ from engagelib.times import DAY, to_datetime
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from engagelib.evaluation import Comparison
+    from engagelib.evaluation import Comparison, Evaluation
     from engagelib.events import EventLog
+    from engagelib.metrics import Reliability
 
 
 def plot_events(log: "EventLog", *, days: float = 7.0, ax: "Axes | None" = None) -> "Axes":
@@ -95,6 +97,117 @@ def plot_comparison(
     ax.set(title="Accuracy against coverage", xlabel=chosen[0], ylabel=chosen[1])
     ax.margins(0.2)
     return ax
+
+
+def plot_tradeoff(
+    evaluations: "Comparison | Mapping[str, Evaluation]",
+    *,
+    x: str = "coverage",
+    y: str = "ndcg",
+    ax: "Axes | None" = None,
+) -> "Axes":
+    """Draw recommenders as points of what they give against what it takes, with 95% intervals.
+
+    Parameters
+    ----------
+    evaluations
+        What `engagelib.compare` gave, or `engagelib.evaluate` of several; or what it gave of each, by name.
+    x, y
+        Metrics, such as "coverage@10", or "coverage" for the first cut; or what was paid: "ms_per_customer",
+        CPU milliseconds a list, and "fit_seconds". Costs are drawn on a scale of powers of ten, and those
+        that were not measured, because a recommender came fitted, are left out.
+    ax
+        Where to draw; a new figure where None.
+
+    Raises
+    ------
+    ArgumentError
+        If something was not measured, or there is nothing to draw.
+    """
+    rows: Any = getattr(evaluations, "rows", evaluations)
+    if not isinstance(rows, Mapping) or not rows:
+        expected = "a Comparison, or a mapping of names to evaluations"
+        raise errors.bad_argument("evaluations", type(evaluations).__name__, expected)
+    points = {
+        name: [_measured(found, what, along) for what, along in ((x, "x"), (y, "y"))]
+        for name, found in rows.items()
+    }
+    ax = _axes(ax)
+    for name, ((across, width), (up, height)) in points.items():
+        if across is None or up is None:
+            continue
+        bars = {"xerr": width, "yerr": height, "elinewidth": 0.8, "capsize": 2}
+        ax.errorbar(across, up, fmt="o", label=name, **bars)
+        ax.annotate(name, (across, up), (6, 4), textcoords="offset points")
+    for what, axis in ((x, "x"), (y, "y")):
+        ax.set(**{f"{axis}label": _COSTS.get(what, what)})
+        if what in _COSTS:
+            ax.set(**{f"{axis}scale": "log"})
+    ax.set(title="What is given for what is taken")
+    ax.margins(0.2)
+    return ax
+
+
+_COSTS: Final = {"ms_per_customer": "CPU ms a customer", "fit_seconds": "seconds of fitting"}
+
+
+def _measured(found: Any, what: str, axis: str) -> tuple[float | None, Any]:
+    """Return a figure, and how far its interval reaches below and above it."""
+    if what in _COSTS:
+        return getattr(found, what), None
+    name = (
+        what if what in found.metrics else next((n for n in found.metrics if n.startswith(f"{what}@")), what)
+    )
+    if name not in found.metrics:
+        raise errors.bad_argument(axis, what, f"one of {', '.join([*found.metrics, *_COSTS])}")
+    value, (low, high) = found.metrics[name], found.intervals[name]
+    # A percentile may fall beside the mean, and no bar is shorter than nothing.
+    return value, [[max(value - low, 0.0)], [max(high - value, 0.0)]]
+
+
+def plot_calibration(table: "Reliability", *, ax: "Axes | None" = None) -> "Axes":
+    """Draw what came about against what was forecast: on the diagonal, forecasts can be taken at their word.
+
+    Parameters
+    ----------
+    table
+        What `engagelib.metrics.reliability_table` gave.
+    ax
+        Where to draw; a new figure where None.
+
+    Returns
+    -------
+    The axes: a point for each bin, larger where more forecasts fell into it, with the 95% interval of the
+    share (Wilson, 1927).
+
+    Raises
+    ------
+    ArgumentError
+        If the table has no bins.
+    """
+    if not len(table):
+        raise errors.bad_argument("table", "no bins", "at least one forecast")
+    ax = _axes(ax)
+    ax.plot([0, 1], [0, 1], color="0.7", linewidth=1, label="as forecast")
+    low, high = _wilson(table.share, table.n)
+    reach = [np.maximum(table.share - low, 0.0), np.maximum(high - table.share, 0.0)]
+    ax.errorbar(table.probability, table.share, yerr=reach, fmt="none", ecolor="0.4", elinewidth=0.8)
+    ax.scatter(
+        table.probability, table.share, s=20 + 80 * table.n / table.n.max(), zorder=3, label="came about"
+    )
+    edge = 1.05 * max(float(table.probability.max()), float(high.max()))
+    ax.set(title="Calibration", xlabel="forecast", ylabel="share that came about")
+    ax.set(xlim=(0, edge), ylim=(0, edge))
+    ax.legend()
+    return ax
+
+
+def _wilson(share: np.ndarray, n: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the 95% interval of shares of n."""
+    z = 1.959964
+    middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)
+    reach = z / (1 + z**2 / n) * np.sqrt(share * (1 - share) / n + z**2 / (4 * n**2))
+    return middle - reach, middle + reach
 
 
 def _axes(ax: Any) -> Any:

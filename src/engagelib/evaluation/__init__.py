@@ -1,6 +1,28 @@
 """Evaluation: how good recommenders' lists were, judged by what customers did afterwards."""
 
 from engagelib.evaluation._comparing import Compared, Comparison, compare
+from engagelib.evaluation._contending import AskedWith, Contender
 from engagelib.evaluation._evaluating import Evaluation, evaluate
+from engagelib.evaluation._implicit import ImplicitAdapter
+from engagelib.evaluation._measuring import EVALUATION_METRICS, Difference, Figures
+from engagelib.evaluation._segments import SEGMENTS, Segments
+from engagelib.evaluation._tuning import Trial, Tuned, tune
 
-__all__ = ["Compared", "Comparison", "Evaluation", "compare", "evaluate"]
+__all__ = [
+    "AskedWith",
+    "Compared",
+    "Comparison",
+    "Contender",
+    "Difference",
+    "EVALUATION_METRICS",
+    "Evaluation",
+    "Figures",
+    "ImplicitAdapter",
+    "SEGMENTS",
+    "Segments",
+    "Trial",
+    "Tuned",
+    "compare",
+    "evaluate",
+    "tune",
+]

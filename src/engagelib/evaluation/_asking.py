@@ -1,20 +1,20 @@
 """Asking: what recommenders are judged by, checked once, and the lists that they answer with."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from time import process_time
 from typing import Any, Final, Self
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from engagelib import errors
+from engagelib.evaluation._contending import checked_ask
 from engagelib.events import EventLog
 from engagelib.histories import Histories
-from engagelib.metrics import coverage, ranking_metrics
-from engagelib.recommender import Recommender
 from engagelib.recommender.repeating import learn_repeats
 from engagelib.recommender.request import ExcludeSeen, SeenRule, check_count
-from engagelib.splitting import Split, check_not_fitted_on
+from engagelib.splitting import Split
 from engagelib.tables import Table
 from engagelib.times import to_datetime
 
@@ -51,10 +51,17 @@ class Question:
     exclude_seen: ExcludeSeen
     repeat: bool | None
     at: int | None
+    ask: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def check(
-        cls, split: Split | EventLog, k: Any, events: Any, exclude_seen: ExcludeSeen, repeat: bool | None
+        cls,
+        split: Split | EventLog,
+        k: Any,
+        events: Any,
+        exclude_seen: ExcludeSeen,
+        repeat: bool | None,
+        ask: Any = None,
     ) -> Self:
         test = split.test if isinstance(split, Split) else split
         if not len(test):
@@ -71,25 +78,7 @@ class Question:
             cut = int(test.columns["time"].min()) if test.time_kind == "timestamp" else None
         # Histories are read up to and with `at`; an event at the cut is a test event already.
         at = None if cut is None else cut - 1
-        return cls(test, ks, tuple(events), exclude_seen, repeat, at)
-
-
-def prepare(recommender: Recommender, split: Split | EventLog, name: str) -> None:
-    """Fit a recommender that is not fitted; refuse one that knows what it is to be tested on."""
-    if not isinstance(recommender, Recommender):
-        raise errors.bad_argument(name, type(recommender).__name__, "a Recommender")
-    if not hasattr(recommender, "histories_"):
-        if not isinstance(split, Split):
-            raise errors.evaluation.no_split_to_fit_on()
-        recommender.fit(split.train)
-    histories, test = recommender.histories_, split.test if isinstance(split, Split) else split
-    for column, ours, theirs in (
-        ("customer_id", histories.customers, test.customers),
-        ("item_id", histories.items, test.items),
-    ):
-        if len(ours) and len(theirs) and ours.kind != theirs.kind:
-            raise errors.log.other_id_type(column, theirs.kind, ours.kind, "the test log")
-    check_not_fitted_on(histories, split)
+        return cls(test, ks, tuple(events), exclude_seen, repeat, at, checked_ask(ask))
 
 
 def relevant_items(asked: Question, before: Histories) -> csr_array:
@@ -115,46 +104,59 @@ def relevant_items(asked: Question, before: Histories) -> csr_array:
 
 @dataclass(frozen=True)
 class Judged:
-    """The lists of some customers and what each should have held, by the recommender's item indices."""
+    """The lists of some customers, by the recommender's item indices, and how to say what they should hold.
+
+    Attributes
+    ----------
+    lists
+        int32, shape (n_rows, longest list), -1 where a list is short.
+    rows
+        The customers, by their index in the test log.
+    showable
+        Whether each item of the recommender is for sale.
+    column, findable
+        Of each item of the test log, its column in `truth`, and whether it may count.
+    ms_per_customer
+        CPU time of all threads that a list took.
+    """
 
     lists: np.ndarray
-    relevant: csr_array
+    rows: np.ndarray
     showable: np.ndarray
+    column: np.ndarray
+    findable: np.ndarray
+    ms_per_customer: float
 
     @classmethod
-    def ask(cls, recommender: Recommender, asked: Question, relevant: csr_array, rows: np.ndarray) -> Self:
-        """Have the lists made. Items that the recommender does not know get columns behind its own, where
-        no list can hit them.
-        """
-        n_items, longest = len(recommender.items_), max(asked.ks)
+    def ask(cls, recommender: Any, asked: Question, rows: np.ndarray) -> Self:
+        """Have the lists made."""
+        longest = max(asked.ks)
         at = None if asked.at is None else to_datetime(asked.at)
         lists = np.full((len(rows), longest), -1, np.int32)
+        seconds = 0.0
         for start in range(0, len(rows), _BLOCK):
             part = slice(start, start + _BLOCK)
             ids = asked.test.customers.ids(rows[part].tolist())
+            began = process_time()
             found = recommender.recommend_many(
-                ids, k=longest, at=at, exclude_seen=asked.exclude_seen, repeat=asked.repeat
+                ids, k=longest, at=at, exclude_seen=asked.exclude_seen, repeat=asked.repeat, **asked.ask
             ).item_index
+            seconds += process_time() - began
             lists[part, : found.shape[1]] = found
-        place = recommender.items_.indices(asked.test.items).astype(np.int64)
-        showable = np.append(recommender.for_sale_, True)[place]
-        place = np.where(place >= 0, place, n_items + np.arange(len(place)))
-        theirs = relevant[rows]
-        keep = showable[theirs.indices]
-        indptr = np.append(0, np.cumsum(keep))[theirs.indptr]
-        parts = (theirs.data[keep], place[theirs.indices[keep]], indptr)
-        shape = (len(rows), n_items + len(place))
-        return cls(lists, csr_array(parts, shape=shape), recommender.for_sale_)
+        column = recommender.items_.indices(asked.test.items).astype(np.int64)
+        findable = np.append(recommender.for_sale_, True)[column]
+        # Items that the recommender does not know get columns behind its own, where no list can hit them.
+        column = np.where(column >= 0, column, len(recommender.items_) + np.arange(len(column)))
+        cost = 1000 * seconds / max(len(rows), 1)
+        return cls(lists, rows, recommender.for_sale_, column, findable, cost)
 
-    def means(self, ks: tuple[int, ...], names: tuple[str, ...], rows: np.ndarray) -> dict[str, float]:
-        """Average over rows of a mask; coverage is over all lists, and of the items for sale alone."""
-        means = ranking_metrics(self.lists[rows], self.relevant[rows], ks, names=names)
-        if "coverage" in names:
-            among_showable = np.where(self.showable, np.cumsum(self.showable) - 1, -1)
-            lists = np.append(among_showable, -1)[self.lists]
-            for k in ks:
-                means[f"coverage@{k}"] = coverage(lists, int(self.showable.sum()), k)
-        return means
+    def truth(self, relevant: csr_array) -> csr_array:
+        """Return what each list should have held, of what each customer of the test log had to find."""
+        theirs = relevant[self.rows]
+        keep = self.findable[theirs.indices]
+        indptr = np.append(0, np.cumsum(keep))[theirs.indptr]
+        parts = (theirs.data[keep], self.column[theirs.indices[keep]], indptr)
+        return csr_array(parts, shape=(len(self.rows), len(self.showable) + len(self.column)))
 
 
 def nothing_to_find(asked: Question, n_customers: int) -> errors.NotEnoughDataError:
@@ -163,17 +165,14 @@ def nothing_to_find(asked: Question, n_customers: int) -> errors.NotEnoughDataEr
     return errors.evaluation.nothing_to_find(n_customers, asked.events, found)
 
 
-def checked_names(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of metrics; no list at all is enough to have them checked."""
-    ranking_metrics(np.empty((0, 1), np.int64), csr_array((0, 1)), names=names)
-    return tuple(dict.fromkeys(names))
-
-
 def counted(n_customers: int) -> str:
     """Spell a number of customers."""
     return f"{n_customers:,} {'customer' if n_customers == 1 else 'customers'}"
 
 
-def spell_settings(events: tuple[str, ...], exclude_seen: str, repeat: bool | None) -> str:
+def spell_settings(
+    events: tuple[str, ...], exclude_seen: str, repeat: bool | None, ask: Mapping[str, Any]
+) -> str:
     """Spell the settings that lists were asked with."""
-    return f"events={events!r}, exclude_seen={exclude_seen!r}, repeat={repeat!r}"
+    further = "".join(f", {name}={errors.shown(value)}" for name, value in ask.items())
+    return f"events={events!r}, exclude_seen={exclude_seen!r}, repeat={repeat!r}{further}"

@@ -1,47 +1,45 @@
 """Comparing recommenders on the same customers, with intervals for their differences."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from engagelib import errors
 from engagelib.evaluation._asking import (
     Judged,
     Question,
     Shown,
-    checked_names,
     counted,
     nothing_to_find,
-    prepare,
     relevant_items,
     spell_settings,
 )
-from engagelib.histories import Histories
-from engagelib.metrics import (
-    RANKING_METRICS,
-    average_precision,
-    hit_rate,
-    ndcg,
-    precision,
-    recall,
-    reciprocal_rank,
+from engagelib.evaluation._bootstrap import checked_rng
+from engagelib.evaluation._contending import Contending, as_contenders, prepare
+from engagelib.evaluation._measuring import (
+    PER_CUSTOMER,
+    Difference,
+    Figures,
+    Interval,
+    Known,
+    checked_names,
+    row_values,
+    sum_up,
 )
-from engagelib.recommender import Recommender
+from engagelib.evaluation._segments import (
+    Segments,
+    Situation,
+    by_segment,
+    checked_segments,
+    interval_table,
+)
+from engagelib.histories import Histories
+from engagelib.metrics import RANKING_METRICS
 from engagelib.recommender.request import ExcludeSeen, check_count
 from engagelib.splitting import Split
 from engagelib.tables import Cell, Table
-
-_PER_CUSTOMER: Final[Mapping[str, Callable[..., npt.NDArray[np.float64]]]] = {
-    "recall": recall,
-    "precision": precision,
-    "hit_rate": hit_rate,
-    "ndcg": ndcg,
-    "mrr": reciprocal_rank,
-    "map": average_precision,
-}
 
 
 @dataclass(frozen=True)
@@ -57,12 +55,24 @@ class Compared:
         for the first.
     low, high
         Its 95% interval; None for the first. An interval without 0 speaks for a difference.
+    intervals
+        The 95% interval of each metric by itself.
+    differences
+        The same as `difference`, `low` and `high` for every metric that single customers have.
+    fit_seconds
+        Seconds that fitting took, None where it was fitted before.
+    ms_per_customer
+        CPU milliseconds that a list took.
     """
 
     metrics: dict[str, float]
     difference: float | None = None
     low: float | None = None
     high: float | None = None
+    intervals: dict[str, Interval] = field(default_factory=dict)
+    differences: dict[str, Difference] = field(default_factory=dict)
+    fit_seconds: float | None = field(default=None, compare=False)
+    ms_per_customer: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, repr=False)
@@ -77,8 +87,10 @@ class Comparison(Shown):
         The compared metric, such as "ndcg@10".
     n_customers
         Customers judged, the same for all.
-    events, exclude_seen, repeat
+    events, exclude_seen, repeat, ask
         As they were asked for.
+    segments
+        Figures by segment, None unless they were asked for.
     """
 
     rows: dict[str, Compared]
@@ -87,31 +99,58 @@ class Comparison(Shown):
     events: tuple[str, ...]
     exclude_seen: ExcludeSeen
     repeat: bool | None
+    ask: Mapping[str, Any] = field(default_factory=dict)
+    segments: Segments | None = None
+
+    def intervals(self) -> Table:
+        """Return a long table: every metric of every recommender, its interval and what it differs by."""
+        figures = {
+            name: Figures(row.metrics, row.intervals, self.n_customers, row.differences)
+            for name, row in self.rows.items()
+        }
+        return interval_table(figures, ("recommender",))
+
+    def costs(self) -> Table:
+        """Return what each recommender cost: seconds of fitting, CPU milliseconds a customer.
+
+        These differ from one run to the next, and therefore stand in a table of their own.
+        """
+        return cost_table({name: (row.fit_seconds, row.ms_per_customer) for name, row in self.rows.items()})
 
     def _table(self) -> Table:
         first = next(iter(self.rows))
-        columns = ("recommender", *self.rows[first].metrics, "difference", "low", "high")
+        several = len(self.rows) > 1
+        compared = ("difference", "low", "high") if several else ()
         rows: list[tuple[Cell, ...]] = [
-            (name, *row.metrics.values(), row.difference, row.low, row.high)
+            (name, *row.metrics.values(), *((row.difference, row.low, row.high) if several else ()))
             for name, row in self.rows.items()
         ]
-        title = (
-            f"{counted(self.n_customers)} judged; difference in {self.metric} to {first!r}, 95% interval\n"
-            + spell_settings(self.events, self.exclude_seen, self.repeat)
-        )
-        return Table(columns, tuple(rows), title)
+        difference = f"; difference in {self.metric} to {first!r}, 95% interval" if several else ""
+        settings = spell_settings(self.events, self.exclude_seen, self.repeat, self.ask)
+        title = f"{counted(self.n_customers)} judged{difference}\n{settings}"
+        return Table(("recommender", *self.rows[first].metrics, *compared), tuple(rows), title)
+
+
+def cost_table(costs: Mapping[str, tuple[float | None, float | None]]) -> Table:
+    """Return costs as a table."""
+    return Table(
+        ("recommender", "fit_seconds", "ms_per_customer"),
+        tuple((name, *cost) for name, cost in costs.items()),
+    )
 
 
 def compare(
-    recommenders: Mapping[str, Recommender],
+    recommenders: Mapping[str, Contending] | Sequence[Contending],
     split: Split,
     *,
     metric: str = "ndcg",
-    k: int = 10,
+    k: int | Sequence[int] = 10,
     events: Sequence[str] = ("purchase",),
     exclude_seen: ExcludeSeen = "purchased",
     repeat: bool | None = None,
     names: Sequence[str] = RANKING_METRICS,
+    by_segment: bool | Sequence[str] = False,
+    ask: Mapping[str, Any] | None = None,
     n_resamples: int = 1000,
     rng: int | np.random.Generator = 0,
 ) -> Comparison:
@@ -124,14 +163,17 @@ def compare(
     Parameters
     ----------
     recommenders
-        At least two, under the names to show. Those that are not fitted are fitted here, on `split.train`.
-        A customer is judged where all of them know the customer and there is something to find for all.
-    split, k, events, exclude_seen, repeat, names
-        As in `evaluate`; the split is needed, and `k` is one length.
+        At least two, under the names to show, or a list of them, which names each by its models: each a
+        `Recommender`, a `Model`, the name of one, "auto", or another `Contender` such as `ImplicitAdapter`.
+        Those that are not fitted are fitted here, on `split.train`. A customer is judged where all of them
+        know the customer and there is something to find for all.
+    split, events, exclude_seen, repeat, names, by_segment, ask, n_resamples
+        As in `evaluate`; the split is needed.
     metric
-        The metric to compare, any but coverage; it is shown whether `names` holds it or not.
-    n_resamples
-        Number of bootstrap samples, at least 1.
+        The metric to compare, at the first of `k`: any but coverage and the Gini index, which no customer
+        has alone. It is shown whether `names` holds it or not.
+    k
+        Length of the lists, or several, as in `evaluate`.
     rng
         A seed of at least 0, or a generator: the same seed gives the same intervals.
 
@@ -144,56 +186,88 @@ def compare(
     ----------
     B. Efron, R. J. Tibshirani, *An Introduction to the Bootstrap*, Chapman & Hall 1993, section 13.3.
     """
-    if not isinstance(recommenders, Mapping) or len(recommenders) < 2:
-        given = list(recommenders) if isinstance(recommenders, Mapping) else type(recommenders).__name__
-        raise errors.bad_argument("recommenders", given, "a mapping of at least two names to recommenders")
+    contenders = as_contenders(recommenders, least=2)
     if not isinstance(split, Split):
         raise errors.bad_argument("split", type(split).__name__, "a Split")
-    if metric not in _PER_CUSTOMER:
-        raise errors.bad_argument("metric", metric, f"one of {', '.join(_PER_CUSTOMER)}")
+    if metric not in PER_CUSTOMER:
+        raise errors.bad_argument("metric", metric, f"one of {', '.join(PER_CUSTOMER)}")
     shown = checked_names(names)
-    shown = shown if metric in shown else (metric, *shown)
-    n_resamples = check_count(n_resamples, "n_resamples")
-    generator, k = _checked_rng(rng), check_count(k, "k")
-    asked = Question.check(split, k, events, exclude_seen, repeat)
-    relevant = relevant_items(asked, Histories.from_log(split.train))
-    known: np.ndarray = np.ones(asked.test.n_customers, bool)
-    for name, recommender in recommenders.items():
-        prepare(recommender, split, f"recommenders[{name!r}]")
-        known &= recommender.customers_.indices(asked.test.customers) >= 0
+    return judge_together(
+        contenders,
+        split,
+        Question.check(split, k, events, exclude_seen, repeat, ask),
+        metric,
+        shown if metric in shown else (metric, *shown),
+        by_segment,
+        check_count(n_resamples, "n_resamples"),
+        checked_rng(rng),
+    )
+
+
+def judge_together(
+    contenders: Mapping[str, Any],
+    split: Split,
+    asked: Question,
+    metric: str,
+    names: tuple[str, ...],
+    segments: bool | Sequence[str],
+    n_resamples: int,
+    generator: np.random.Generator,
+) -> Comparison:
+    """Judge contenders on the customers whom all of them know; all arguments were checked before."""
+    before = Histories.from_log(split.train)
+    ways = checked_segments(segments, before)
+    relevant = relevant_items(asked, before)
+    seconds = [prepare(contender, split) for contender in contenders.values()]
+    everybody = asked.test.customers
+    known = np.logical_and.reduce(
+        [contender.customers_.indices(everybody) >= 0 for contender in contenders.values()]
+    )
     if not known.any():
-        raise errors.evaluation.nobody_known(asked.test.n_customers, "the recommenders together know")
+        raise errors.evaluation.nobody_known(len(everybody), "the recommenders together know")
     customers = np.flatnonzero(known)
-    judged = [Judged.ask(recommender, asked, relevant, customers) for recommender in recommenders.values()]
-    values = np.stack([_PER_CUSTOMER[metric](each.lists, each.relevant, k) for each in judged])
-    paired = np.asarray(np.isfinite(values).all(axis=0))
+    about = Known.of(before, split.train)
+    of_items = [about.ordered_as(contender.items_) for contender in contenders.values()]
+    judged = [Judged.ask(contender, asked, customers) for contender in contenders.values()]
+    truths = [each.truth(relevant) for each in judged]
+    paired = np.logical_and.reduce([np.diff(truth.indptr) > 0 for truth in truths])
     if not paired.any():
         raise nothing_to_find(asked, len(paired))
-    differences = (values[1:] - values[0])[:, paired]
-    spreads = np.stack([differences.mean(axis=1), *_interval(differences, n_resamples, generator)], axis=1)
+    values = [
+        row_values(each, truth, asked.ks, names, items)
+        for each, truth, items in zip(judged, truths, of_items, strict=True)
+    ]
+    at_first_cut = f"{metric}@{asked.ks[0]}"
     rows = {}
-    for name, each, spread in zip(recommenders, judged, [(None,) * 3, *spreads.tolist()], strict=True):
-        rows[name] = Compared(each.means((k,), shown, paired), *spread)
-    return Comparison(rows, f"{metric}@{k}", int(paired.sum()), asked.events, exclude_seen, repeat)
-
-
-def _interval(
-    differences: np.ndarray, n_resamples: int, generator: np.random.Generator
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the 95% interval of each row's mean; all rows share their samples of customers."""
-    n_customers = differences.shape[1]
-    means = np.empty((n_resamples, len(differences)))
-    step = max(1, 2**20 // n_customers)
-    for start in range(0, n_resamples, step):
-        drawn = generator.integers(0, n_customers, (min(step, n_resamples - start), n_customers))
-        for place, row in enumerate(differences):
-            means[start : start + step, place] = row[drawn].mean(axis=1)
-    low, high = np.quantile(means, [0.025, 0.975], axis=0)
-    return low, high
-
-
-def _checked_rng(rng: Any) -> np.random.Generator:
-    whole = isinstance(rng, int | np.integer) and not isinstance(rng, bool)
-    if not isinstance(rng, np.random.Generator) and not (whole and rng >= 0):
-        raise errors.bad_argument("rng", rng, "an integer of at least 0 or a numpy.random.Generator")
-    return np.random.default_rng(rng)
+    for name, found, lists, fitting in zip(
+        contenders,
+        sum_up(judged, values, asked.ks, names, paired, n_resamples, generator),
+        judged,
+        seconds,
+        strict=True,
+    ):
+        apart = found.differences.get(at_first_cut)
+        rows[name] = Compared(
+            metrics=found.metrics,
+            difference=None if apart is None else apart.mean,
+            low=None if apart is None else apart.low,
+            high=None if apart is None else apart.high,
+            intervals=found.intervals,
+            differences=found.differences,
+            fit_seconds=fitting,
+            ms_per_customer=lists.ms_per_customer,
+        )
+    by_way = None
+    if ways:
+        here = Situation(asked, before, relevant, customers, names, n_resamples, generator)
+        by_way = by_segment(ways, here, contenders, judged, values, of_items, at_first_cut)
+    return Comparison(
+        rows,
+        at_first_cut,
+        int(paired.sum()),
+        asked.events,
+        asked.exclude_seen,
+        asked.repeat,
+        asked.ask,
+        by_way,
+    )

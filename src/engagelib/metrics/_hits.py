@@ -53,7 +53,7 @@ def find_hits(lists: npt.NDArray[Any], truth: Any, k: int) -> Hits:
     n_relevant = np.diff(truth.indptr).astype(np.int64)
     rows: list[Ints] = [np.empty(0, np.int64)]
     ranks: list[Ints] = [np.empty(0, np.int64)]
-    for start, block in _checked_blocks(lists, n_items):
+    for start, block in checked_blocks(lists, n_items):
         stop = start + len(block)
         # One key for each (row of the block, item). The indices are sorted, hence the keys are too.
         row = np.arange(len(block), dtype=np.int64)
@@ -78,7 +78,7 @@ def find_hits(lists: npt.NDArray[Any], truth: Any, k: int) -> Hits:
 def first_shown(lists: npt.NDArray[Any], n_items: int, k: int) -> Ints:
     """Give each item's first position in any list, from 0; the largest int64 if none of the first `k`."""
     first = np.full(n_items, np.iinfo(np.int64).max)
-    for _, block in _checked_blocks(lists, n_items):
+    for _, block in checked_blocks(lists, n_items):
         head = block[:, :k]
         at_row, at_position = np.nonzero(head >= 0)
         np.minimum.at(first, head[at_row, at_position], at_position)
@@ -127,7 +127,7 @@ def checked_lists(item_index: npt.ArrayLike) -> npt.NDArray[Any]:
     return lists
 
 
-def _checked_blocks(lists: npt.NDArray[Any], n_items: int) -> Iterator[tuple[int, Ints]]:
+def checked_blocks(lists: npt.NDArray[Any], n_items: int) -> Iterator[tuple[int, Ints]]:
     """Give the lists in blocks of rows, found sound, each with the number of its first row."""
     n_rows, width = lists.shape
     step = max(1, _BLOCK_POSITIONS // max(width, 1))
@@ -151,3 +151,9 @@ def checked_whole(name: str, given: Any, *, least: int) -> int:
     if not whole or given < least:
         raise errors.bad_argument(name, given, f"an integer of at least {least}")
     return int(given)
+
+
+def depth_of(k: int | None, width: int) -> int:
+    """Give how many positions count: `k`, or all of them."""
+    # Lists of no width are lists of one missing position, which keeps precision defined: 0 hits of 1.
+    return max(width, 1) if k is None else checked_whole("k", k, least=1)

@@ -10,7 +10,7 @@ little more than the search, and memory does not grow with the catalogue.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +24,7 @@ from engagelib.metrics._hits import (
     checked_lists,
     checked_pair,
     checked_whole,
+    depth_of,
     find_hits,
     first_shown,
 )
@@ -36,6 +37,7 @@ __all__ = [
     "ndcg",
     "precision",
     "ranking_metrics",
+    "ranking_values",
     "recall",
     "reciprocal_rank",
 ]
@@ -209,7 +211,7 @@ def coverage(item_index: npt.ArrayLike, n_items: int, k: int | None = None) -> f
     serendipity, RecSys 2010.
     """
     lists = checked_lists(item_index)
-    depth = _depth(k, lists.shape[1])
+    depth = depth_of(k, lists.shape[1])
     return _coverage(first_shown(lists, checked_whole("n_items", n_items, least=0), depth), depth)
 
 
@@ -246,19 +248,47 @@ def ranking_metrics(
     cuts = _checked_cuts(ks)
     wanted = _checked_names(names)
     lists, truth = checked_pair(item_index, relevant)
-    hits = None
-    if any(name != "coverage" for name in wanted):
-        hits = find_hits(lists, truth, max(cuts))
+    values = _values(lists, truth, cuts, [name for name in wanted if name != "coverage"])
     first = first_shown(lists, truth.shape[1], max(cuts)) if "coverage" in wanted else None
+    has_any = np.diff(truth.indptr) > 0
     means: dict[str, float] = {}
     for k in cuts:
-        within = hits.within(k) if hits is not None else None
         for name in wanted:
-            if name == "coverage" and first is not None:
-                means[f"{name}@{k}"] = _coverage(first, k)
-            elif within is not None:
-                means[f"{name}@{k}"] = _mean(_BY_NAME[name](within, k)[within.n_relevant > 0])
+            at_k = f"{name}@{k}"
+            means[at_k] = _mean(values[at_k][has_any]) if at_k in values else _coverage(cast(Ints, first), k)
     return means
+
+
+def ranking_values(
+    item_index: npt.ArrayLike,
+    relevant: csr_array | csr_matrix,
+    ks: Sequence[int] = (10,),
+    *,
+    names: Sequence[str] = RANKING_METRICS[:-1],
+) -> dict[str, Floats]:
+    """Compute several metrics at several cuts for each row, searching the lists once.
+
+    Arguments and errors are those of `ranking_metrics`, save that coverage, which is of all lists together,
+    is not among `names`.
+
+    Returns
+    -------
+    float64 of shape (n_rows,) under names such as "recall@10"; NaN where no item is relevant.
+    """
+    cuts = _checked_cuts(ks)
+    wanted = _checked_names(names, RANKING_METRICS[:-1])
+    return _values(*checked_pair(item_index, relevant), cuts, wanted)
+
+
+def _values(lists: npt.NDArray[Any], truth: Any, cuts: list[int], names: list[str]) -> dict[str, Floats]:
+    if not names:
+        return {}
+    hits = find_hits(lists, truth, max(cuts))
+    values: dict[str, Floats] = {}
+    for k in cuts:
+        within = hits.within(k)
+        values |= {f"{name}@{k}": _BY_NAME[name](within, k) for name in names}
+    return values
 
 
 # The definitions, on hits that are cut at k.
@@ -317,7 +347,7 @@ def _mean(values: Floats) -> float:
 
 def _hits_within(item_index: npt.ArrayLike, relevant: Any, k: int | None) -> tuple[Hits, int]:
     lists, truth = checked_pair(item_index, relevant)
-    depth = _depth(k, lists.shape[1])
+    depth = depth_of(k, lists.shape[1])
     return find_hits(lists, truth, depth), depth
 
 
@@ -330,19 +360,14 @@ def _checked_cuts(ks: Sequence[int]) -> list[int]:
     return cuts
 
 
-def _checked_names(names: Sequence[str]) -> list[str]:
-    known = ", ".join(RANKING_METRICS)
+def _checked_names(names: Sequence[str], among: tuple[str, ...] = RANKING_METRICS) -> list[str]:
+    known = ", ".join(among)
     if isinstance(names, str):
         raise errors.bad_argument("names", names, "a sequence of names", f"one name is names=({names!r},).")
     wanted = list(names)
     if not wanted:
         raise errors.bad_argument("names", names, f"at least one of {known}")
     for name in wanted:
-        if name not in RANKING_METRICS:
+        if name not in among:
             raise errors.bad_argument("names", name, f"metrics out of {known}")
     return wanted
-
-
-def _depth(k: int | None, width: int) -> int:
-    # Lists of no width are lists of one missing position, which keeps precision defined: 0 hits of 1.
-    return max(width, 1) if k is None else checked_whole("k", k, least=1)
