@@ -1,16 +1,109 @@
-"""What the demo shows beside the library's own answers: two customers, and what happens while it serves."""
+"""What the demo shows beside the answers: a check, two customers, and what happens while it serves."""
 
-from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from engagelib.tables import Cell, text_table
 from engagelib.times import spell
 
 if TYPE_CHECKING:
+    from engagelib.evaluation import Comparison
     from engagelib.events import EventLog
     from engagelib.recommender import Recommendation, Recommender
+    from engagelib.splitting import Split
     from engagelib.vocabulary import Id
+
+_DEFAULT: Final = "default"
+_MEASURES: Final = ("recall", "ndcg", "coverage")
+
+
+def contenders() -> dict[str, Any]:
+    """Return what the demo compares, none of it fitted: the default, popularity, and two of `implicit`.
+
+    `implicit`'s models are at their own defaults. There are two, as each is the better one at times: BM25
+    where items are bought again, ALS for items new to the customer.
+    """
+    from implicit.cpu.als import AlternatingLeastSquares
+    from implicit.nearest_neighbours import BM25Recommender
+    from threadpoolctl import threadpool_limits
+
+    from engagelib.evaluation import ImplicitAdapter
+    from engagelib.recommender import Recommender
+
+    with threadpool_limits(1, "blas"):  # it warns of more; fitting sees to its threads
+        als = AlternatingLeastSquares(random_state=0)
+    return {
+        "popularity": Recommender("popularity"),
+        "implicit ALS": ImplicitAdapter(als),
+        "implicit BM25": ImplicitAdapter(BM25Recommender()),
+        _DEFAULT: Recommender(),
+    }
+
+
+class Check(NamedTuple):
+    """How the default did beside others; prints as two tables.
+
+    Attributes
+    ----------
+    all_items
+        Judged by whatever customers bought in the test, bought before or not.
+    new_items
+        Judged by the items that they had not met before, in lists of such items alone.
+    """
+
+    all_items: "Comparison"
+    new_items: "Comparison"
+
+    def gains(self) -> "dict[str, tuple[tuple[float, float, float], ...]]":
+        """Return the default's NDCG@10 less that of each other one, with its 95% interval, on both."""
+        found = {}
+        for name in self.all_items.rows:
+            if name == _DEFAULT:
+                continue
+            # What is compared with the first is the others less the default.
+            apart = [one.rows[name].differences["ndcg@10"] for one in self]
+            found[name] = tuple((-each.mean, -each.high, -each.low) for each in apart)
+        return found
+
+    def __str__(self) -> str:
+        names = [name for name in self.all_items.rows if name != _DEFAULT]
+        rows: list[tuple[Cell, ...]] = []
+        for name in (*names, _DEFAULT):
+            of_new = self.new_items.rows[name].metrics
+            measured = [*self.all_items.rows[name].metrics.values(), of_new["recall@10"], of_new["ndcg@10"]]
+            rows.append((name, *measured))
+        columns = ("recommender", "recall@10", "ndcg@10", "coverage@10", "new: recall@10", "new: ndcg@10")
+        spelled: list[tuple[Cell, ...]] = [
+            (
+                name,
+                *(
+                    text
+                    for mean, low, high in both
+                    for text in (f"{mean:+.4f}", f"{low:+.4f} to {high:+.4f}")
+                ),
+            )
+            for name, both in self.gains().items()
+        ]
+        gained = ("ndcg@10, default minus", "all", "95% interval", "new", "95% interval")
+        return (
+            f"{text_table(columns, rows)}\n"
+            f"{self.all_items.n_customers:,} customers judged by whatever they bought since; new: "
+            f"{self.new_items.n_customers:,} by items new to them alone\n\n"
+            f"{text_table(gained, spelled)}"
+        )
+
+
+def check(judged: Mapping[str, Any], split: "Split") -> Check:
+    """Compare what `contenders` names on a split, by all items and by those new to the customer alone."""
+    from engagelib.evaluation import compare
+
+    default_first = {_DEFAULT: judged[_DEFAULT], **judged}
+    return Check(
+        compare(default_first, split, names=_MEASURES),
+        compare(default_first, split, names=_MEASURES, exclude_seen="any", repeat=False),
+    )
 
 
 def last_to_order(log: "EventLog", n_orders: int) -> "tuple[Id, int]":

@@ -5,10 +5,15 @@ import re
 import numpy as np
 import pytest
 from cli_cases import real, refused
+from implicit.cpu.als import AlternatingLeastSquares
+from implicit.nearest_neighbours import BM25Recommender
+from threadpoolctl import threadpool_limits
 
 import engagelib as eg
 from engagelib.datasets import load_online_retail
-from engagelib.demo import bought_last, last_to_order, serve
+from engagelib.demo import bought_last, check, last_to_order, serve
+from engagelib.evaluation import ImplicitAdapter, compare
+from engagelib.splitting import split_by_time
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +25,7 @@ def log():
 def shown(tmp_path_factory):
     """What a user sees, and the model that was saved on the way."""
     out = tmp_path_factory.mktemp("demo") / "shop.engage"
-    done = real("demo", "--save", out, timeout=60)
+    done = real("demo", "--save", out, timeout=900)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout, out
 
@@ -29,17 +34,70 @@ def test_the_text_fits_a_terminal(shown):
     assert max(map(len, shown[0].splitlines())) <= 100
 
 
-def test_the_default_beats_popularity_and_the_figures_are_those_of_compare(shown, log):
-    from engagelib.evaluation import compare
-    from engagelib.splitting import split_by_time
-
+@pytest.fixture(scope="module")
+def judged(log):
+    """The same check by hand, without what takes its time: the default."""
     split = split_by_time(log, test_days=28)
-    found = compare({"popularity": eg.Recommender("popularity"), "default": eg.Recommender()}, split)
-    for name, row in found.rows.items():
-        recall, ndcg, coverage = (row.metrics[f"{metric}@10"] for metric in ("recall", "ndcg", "coverage"))
-        assert re.search(rf"^{name} +{recall:.4f} +{ndcg:.4f} +{coverage:.4f}$", shown[0], re.MULTILINE)
-    assert f"default minus popularity: {found.rows['default'].difference:+.4f} " in shown[0]
-    assert found.rows["default"].low > 0
+    with threadpool_limits(1, "blas"):
+        als = AlternatingLeastSquares(random_state=0)
+    named = {
+        "popularity": eg.Recommender("popularity"),
+        "implicit ALS": ImplicitAdapter(als),
+        "implicit BM25": ImplicitAdapter(BM25Recommender()),
+    }
+    return [compare(named, split), compare(named, split, exclude_seen="any", repeat=False)]
+
+
+def figures(text, name, n):
+    """Read the numbers of the first row of that name."""
+    row = re.search(rf"^{name}((?: +[-+]?[01]\.\d{{4}}| to)+)$", text, re.MULTILINE)
+    found = re.findall(r"[-+]?[01]\.\d{4}", row[1])
+    assert len(found) == n
+    return found
+
+
+def test_the_figures_of_the_others_are_those_of_compare(shown, judged):
+    everything, new = judged
+    for name, row in everything.rows.items():
+        of_all = [f"{row.metrics[f'{metric}@10']:.4f}" for metric in ("recall", "ndcg", "coverage")]
+        of_new = [f"{new.rows[name].metrics[f'{metric}@10']:.4f}" for metric in ("recall", "ndcg")]
+        assert figures(shown[0], name, 5) == of_all + of_new
+    assert f"{everything.n_customers:,} customers judged by whatever they bought since" in shown[0]
+    assert f"new: {new.n_customers:,} by items new to them alone" in shown[0]
+
+
+def test_the_default_beats_every_other_one_and_gains_are_its_figures_less_theirs(shown):
+    above, _, below = shown[0].partition("ndcg@10, default minus")
+    default = figures(above, "default", 5)
+    for name in ("popularity", "implicit ALS", "implicit BM25"):
+        theirs, gains = figures(above, name, 5), [float(text) for text in figures(below, name, 6)]
+        for place, gain in ((1, gains[:3]), (4, gains[3:])):
+            assert gain[0] == pytest.approx(float(default[place]) - float(theirs[place]), abs=1.01e-4)
+            assert gain[1] < gain[0] < gain[2]
+            assert gain[1] > 0
+
+
+def test_gains_are_the_other_way_round_than_compare_says(log):
+    split = split_by_time(log, test_days=28)
+    some = {"popularity": eg.Recommender("popularity"), "default": eg.Recommender("item_knn")}
+    found = check(some, split)
+    for place, asked in enumerate(({}, {"exclude_seen": "any", "repeat": False})):
+        row = compare(some, split, **asked).rows["default"]
+        mean, low, high = found.gains()["popularity"][place]
+        assert mean == pytest.approx(row.difference)
+        assert (low, high) == (pytest.approx(row.low, abs=2e-3), pytest.approx(row.high, abs=2e-3))
+
+
+def test_it_says_what_ranks_and_how_likely_each_item_is(shown, log):
+    text, recommender = shown[0], eg.load(shown[1])
+    ranked = dict(recommender.summary().rows)["ranked by"]
+    assert f"Ranked by {ranked.partition(';')[0]} Customer " in " ".join(text.split())
+    calibration = recommender.calibration_
+    for n_orders in (3, 12):
+        chances = [entry.probability for entry in recommender.recommend(last_to_order(log, n_orders)[0], k=5)]
+        spelled = ", ".join(f"{chance:.0%}" for chance in chances)
+        days = f"{calibration.horizon_days:.0f} days"
+        assert f"   Chance of a purchase within {days}, in the order shown: {spelled}\n" in text
 
 
 def test_the_customers_are_those_of_the_rule_and_the_lists_those_of_the_model(shown, log):

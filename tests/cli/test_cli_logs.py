@@ -11,6 +11,7 @@ from cli_cases import CSV, NAMES, real, refused, run, titles, write_log
 from pyarrow import csv
 
 import engagelib as eg
+from engagelib.datasets import make_shop_tables
 
 
 @pytest.fixture
@@ -91,6 +92,51 @@ def test_models_and_locations_are_passed_on(tmp_path):
     assert tuple(loaded.popular_by) == ("location",)
     run("fit", log, "-o", out, "-m", "popularity")
     assert [model.name for model in eg.load(out).models_] == ["popularity"]
+
+
+@pytest.fixture(scope="module")
+def long_log(tmp_path_factory):
+    """A log that is long enough to learn an order and probabilities from."""
+    path = tmp_path_factory.mktemp("cli") / "long.parquet"
+    pq.write_table(make_shop_tables(2_500, 60, 60_000)[0], path)
+    return path
+
+
+def test_the_ranker_the_target_and_probabilities_are_passed_on(long_log, tmp_path):
+    out, models = tmp_path / "model", ("-m", "item_knn", "-m", "popularity")
+    job = ("--at", "2030-01-01", *models, "--ranker", "logistic", "--target", "view")
+    shown = run("fit", long_log, "-o", out, *job).stdout
+    assert "ranked by" in shown
+    assert re.search(r"probabilities +of 'view' within", shown)
+    loaded = eg.load(out)
+    straight = eg.Recommender(["item_knn", "popularity"], ranker="logistic", target="view")
+    straight.fit(eg.EventLog.read(long_log, at="2030-01-01"))
+    assert dict(loaded.summary().rows)["ranked by"] == dict(straight.summary().rows)["ranked by"]
+    assert dict(loaded.summary().rows)["ranked by"].startswith("a logistic ranker over ")
+    parts = tmp_path / "parts"
+    result = run("recommend", out, "--all", "-o", parts, "-k", "3", "--probabilities")
+    assert result.stderr == ""
+    table = pq.read_table(parts)
+    first = [row["probability"] for row in table.slice(0, 3).to_pylist()]
+    expected = loaded.recommend(loaded.customers_[0], k=3)
+    assert first == [entry.probability for entry in expected]
+    assert None not in first
+
+
+def test_no_ranker_is_an_equal_weight_blend(long_log, tmp_path):
+    out, models = tmp_path / "model", ("-m", "item_knn", "-m", "popularity")
+    run("fit", long_log, "--at", "2030-01-01", "-o", out, *models, "--ranker", "none")
+    assert eg.load(out).ranker is None
+    assert "ranked by" not in dict(eg.load(out).summary().rows)
+
+
+def test_an_unknown_ranker_or_target_is_refused(tmp_path):
+    log = write_log(tmp_path / "log.parquet")
+    message = refused("fit", log, "-o", tmp_path / "model", "--ranker", "trees", exit_code=2)
+    assert "'trees' is not one of 'auto', 'blend', 'boosting', 'logistic', 'none'" in message
+    message = refused("fit", log, "-o", tmp_path / "model", "--target", "view", exit_code=2)
+    assert message.startswith("target='view': expected one of the log's event types on items, purchase")
+    assert not (tmp_path / "model").exists()
 
 
 def test_fit_refuses_a_place_it_can_not_save_to_before_it_reads(log, tmp_path, monkeypatch):

@@ -124,6 +124,12 @@ def test_all_writes_parts_and_goes_on(model, tmp_path):
     assert "2 parts written" in run(*command[:-1], "3", "--overwrite").stdout
 
 
+def test_a_model_without_probabilities_says_so_and_writes_no_column(model, tmp_path):
+    result = run("recommend", model, "--all", "-o", tmp_path / "parts", "--probabilities")
+    assert result.stderr == "Note: --probabilities changes nothing: this model has learned none.\n"
+    assert "probability" not in pq.read_table(tmp_path / "parts").column_names
+
+
 def test_progress_is_shown_on_request(model, tmp_path):
     assert run("recommend", model, "--all", "-o", tmp_path / "1").stderr == ""
     assert "5/5" in real("recommend", model, "--all", "-o", tmp_path / "2", "--progress").stderr
@@ -133,6 +139,7 @@ def test_progress_is_shown_on_request(model, tmp_path):
     ("options", "says"),
     [
         (["--all"], "--all needs --out DIR, a folder for the parts"),
+        (["--probabilities"], "--probabilities needs --all"),
         (["--all", "-o", "x", "-c", "c-1"], "--customer can't go with --all"),
         (["--all", "-o", "x", "-s", "i-1"], "--session can't go with --all"),
         (["--all", "-o", "x", "-x"], "--explain can't go with --all"),

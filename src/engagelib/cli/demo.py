@@ -1,5 +1,6 @@
 """The command `demo`: the whole way on a real shop's log, from the report to answers that change live."""
 
+import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -9,8 +10,7 @@ from engagelib.cli._show import WIDTH, fitted, shortened, stage, suggestions
 
 if TYPE_CHECKING:
     from engagelib.events import EventLog
-    from engagelib.recommender import Recommendation, Recommender
-    from engagelib.tables import Cell
+    from engagelib.recommender import Recommendation, Recommendations, Recommender
     from engagelib.vocabulary import Id
 
 _TEST_DAYS: Final = 28
@@ -38,7 +38,7 @@ Next, with a log of your own (a CSV or Parquet file with at least customer_id an
 def demo(save: Path | None) -> None:
     """Report, evaluate, fit and recommend on the log of a real shop that comes with the library.
 
-    The log is a year of a British gift shop (UCI Online Retail). It takes less than a minute.
+    The log is a year of a British gift shop (UCI Online Retail). It takes a minute or two.
     """
     from engagelib.datasets import load_online_retail
     from engagelib.demo import last_to_order
@@ -58,6 +58,7 @@ def demo(save: Path | None) -> None:
     _head("3. The answers: learned from the whole log, for two customers")
     with stage("Fitting"):
         recommender = Recommender().fit(log)
+    click.echo(_ranked(recommender) + "\n")
     customers: list[Id] = []
     best: list[Recommendation] = []
     for n_orders in (_FEW_ORDERS, _MANY_ORDERS):
@@ -68,7 +69,8 @@ def demo(save: Path | None) -> None:
         click.echo(_indented(_history(log, customer)))
         found = recommender.recommend(customer, k=_K, explain=True)
         click.echo(f"\n{_INDENT}What to show next, and why:")
-        click.echo(_indented(suggestions(found, explain=True)) + "\n")
+        click.echo(_indented(suggestions(found, explain=True)))
+        click.echo(_INDENT + _chances(found, recommender) + "\n")
         customers.append(customer)
         best.append(found[0])
     saved = "" if save is None else f"Saved as version {recommender.save(save)} of {save}\n"
@@ -81,36 +83,23 @@ def demo(save: Path | None) -> None:
 
 
 def _checked(log: "EventLog") -> str:
-    """Compare the default with popularity on the end of the log."""
-    from engagelib.evaluation import compare
-    from engagelib.recommender import Recommender
+    """Compare the default with popularity and with the library `implicit` on the end of the log."""
+    from engagelib.demo import check, contenders
     from engagelib.splitting import split_by_time
-    from engagelib.tables import text_table
     from engagelib.times import spell
 
     split = split_by_time(log, test_days=_TEST_DAYS)
     assert split.cut is not None  # it is a split by time
     click.echo(
         f"Learning from {len(split.train):,} events before {spell(split.cut)}, "
-        f"testing on the {len(split.test):,} since"
+        f"testing on the {len(split.test):,} since\n"
     )
-    candidates = {"popularity": Recommender("popularity"), "default": Recommender()}
-    for name, recommender in candidates.items():
+    judged = contenders()
+    for name, contender in judged.items():
         with stage(f"Fitting {name}"):
-            recommender.fit(split.train)
-    with stage("Asking both for 10 items for each customer"):
-        found = compare(candidates, split, k=10, names=("recall", "ndcg", "coverage"))
-    measures = next(iter(found.rows.values())).metrics
-    rows: list[tuple[Cell, ...]] = [(name, *row.metrics.values()) for name, row in found.rows.items()]
-    table = text_table(("recommender", *measures), rows)
-    default = found.rows["default"]
-    return (
-        f"{table}\n"
-        f"{found.n_customers:,} customers judged, each by what they bought since: items new to them, and\n"
-        "items that are bought again.\n"
-        f"ndcg@10, default minus popularity: {default.difference:+.4f} "
-        f"(95% interval {default.low:+.4f} to {default.high:+.4f})"
-    )
+            contender.fit(split.train)
+    with stage("Asking each for 10 items for each customer, twice"):
+        return str(check(judged, split))
 
 
 def _history(log: "EventLog", customer: "Id") -> str:
@@ -121,6 +110,23 @@ def _history(log: "EventLog", customer: "Id") -> str:
     return f"Bought last:\n{text_table(('', '', ''), rows)}" + (
         f"\nand {n_more:,} more items" if n_more else ""
     )
+
+
+def _ranked(recommender: "Recommender") -> str:
+    """Say what puts the items in order; the summary says all of it."""
+    ranked = (str(value) for what, value in recommender.summary().rows if what == "ranked by")
+    text = next(ranked, "an equal-weight blend").partition(";")[0]
+    return textwrap.fill(f"Ranked by {text}", WIDTH)
+
+
+def _chances(found: "Recommendations", recommender: "Recommender") -> str:
+    """Say how likely each item of a list is to be bought, as far as the log taught it."""
+    calibration = recommender.calibration_
+    if calibration is None:
+        return "Scores are no probabilities: the log taught none."
+    chances = ["-" if entry.probability is None else f"{entry.probability:.0%}" for entry in found]
+    days = f"{calibration.horizon_days:,.0f} days"
+    return f"Chance of a {calibration.event} within {days}, in the order shown: {', '.join(chances)}"
 
 
 def _served(recommender: "Recommender", customer: "Id", looked_at: "Recommendation") -> str:

@@ -99,7 +99,28 @@ def report(log: Path, rejected: Path | None, **options: Any) -> None:
     help="Model to use, or auto (the default) to let the log decide. May be repeated: several are blended.",
 )
 @click.option("--popular-by", type=click.Choice(["location"]), help="Rank what is popular by location.")
-def fit(log: Path, out: Path, models: tuple[str, ...], popular_by: str | None, **options: Any) -> None:
+@click.option(
+    "--ranker",
+    type=click.Choice(["auto", "blend", "boosting", "logistic", "none"]),
+    default="auto",
+    show_default=True,
+    help="What puts the models' candidates in order: learned from the end of the log, of the kind named or "
+    "the best; none is an equal-weight blend.",
+)
+@click.option(
+    "--target",
+    metavar="TYPE",
+    help="Event type that lists should lead to, such as view; purchase where not given.",
+)
+def fit(
+    log: Path,
+    out: Path,
+    models: tuple[str, ...],
+    popular_by: str | None,
+    ranker: Any,
+    target: str | None,
+    **options: Any,
+) -> None:
     """Learn from LOG and save the model in a folder.
 
     LOG is read as `engagelib report` reads it; run that first on a new log.
@@ -121,7 +142,10 @@ def fit(log: Path, out: Path, models: tuple[str, ...], popular_by: str | None, *
         f"{len(found.rejected):,} rows set aside"
     )
     recommender = Recommender(
-        "auto" if models == ("auto",) else list(models), popular_by=("location",) if popular_by else ()
+        "auto" if models == ("auto",) else list(models),
+        popular_by=("location",) if popular_by else (),
+        ranker=None if ranker == "none" else ranker,
+        target=target,
     )
     with stage("Fitting"):
         recommender.fit(found)

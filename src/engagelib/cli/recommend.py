@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 _PLACE: Final = ("availability", "channel", "location", "at")
 _FOR_ONE: Final = ("customer", "namespace", "session", "basket", "explain", "as_json")
-_FOR_ALL: Final = ("out", "part_size", "overwrite", "progress", "n_threads")
+_FOR_ALL: Final = ("out", "part_size", "overwrite", "progress", "n_threads", "probabilities")
 
 
 @click.command()
@@ -52,6 +52,20 @@ _FOR_ALL: Final = ("out", "part_size", "overwrite", "progress", "n_threads")
     default="purchased",
     show_default=True,
     help="Leave out what the customer bought, also what was looked at, or nothing.",
+)
+@click.option(
+    "--diversity",
+    type=click.FloatRange(0, 1),
+    metavar="D",
+    default=0.0,
+    show_default=True,
+    help="What unlike items are worth, from 0 to 1.",
+)
+@click.option(
+    "--max-per-category",
+    type=COUNT,
+    metavar="N",
+    help="Most items of one category in a list.",
 )
 @place_options
 @RULES
@@ -81,6 +95,11 @@ _FOR_ALL: Final = ("out", "part_size", "overwrite", "progress", "n_threads")
     show_default=True,
     help="With --all: threads that share the work.",
 )
+@click.option(
+    "--probabilities",
+    is_flag=True,
+    help="With --all: a column with the chance of each item, where the model has learned it.",
+)
 @click.option("--overwrite", is_flag=True, help="With --all: replace the parts of another model or settings.")
 @click.option(
     "--progress/--no-progress", default=None, help="With --all: a progress bar, by default on a terminal."
@@ -100,6 +119,8 @@ def recommend(ctx: click.Context, /, model: Path, everybody: bool, **options: An
         "exclude": [typed(item, items) for item in options["exclude"]],
         "exclude_seen": options["exclude_seen"],
         "rules": read_rules(options["rules"]),
+        "diversity": options["diversity"],
+        "max_per_category": options["max_per_category"],
     }
     if everybody:
         _write_all(recommender, options["out"], {name: options[name] for name in _FOR_ALL[1:]}, shared)
@@ -134,6 +155,8 @@ def _check_combination(ctx: click.Context, *, everybody: bool) -> None:
 def _write_all(recommender: "Recommender", out: Path, how: dict[str, Any], arguments: dict[str, Any]) -> None:
     from engagelib.batch import recommend_all
 
+    if how["probabilities"] and recommender.calibration_ is None:
+        click.echo("Note: --probabilities changes nothing: this model has learned none.", err=True)
     done = recommend_all(recommender, out, **how, **arguments)
     before = f", {done.n_parts_found:,} were there already" if done.n_parts_found else ""
     click.echo(
