@@ -1,0 +1,1 @@
+"""Quality by published protocols, one module each; see benchmarks/README.md."""
