@@ -35,6 +35,8 @@ nitpick_ignore_regex = [("py:.*", r"(?!engagelib\.).*")]
 nitpick_ignore = [
     ("py:class", "engagelib.availability.offers.Offers"),  # of a constructor that is not for callers
     ("py:class", "engagelib.store._restoring._Object"),  # a type variable
+    ("py:class", "engagelib.evaluation._evaluating.Options"),  # of arguments that are told one by one
+    ("py:class", "engagelib.evaluation._implicit.Lists"),  # of an adapter, for its judge alone
 ]
 
 _TITLE = re.compile(r"[A-Z][a-z]+( [a-z]+)*")
