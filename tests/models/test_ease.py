@@ -289,7 +289,7 @@ def test_a_log_that_lacks_what_is_asked_for_is_refused_by_fit():
 def test_settings_come_back_as_built_in_types():
     model = EASE(np.float32(2), np.int64(7), event_weights={"view": np.float64(1)})
     assert model.params() == {
-        "regularization": 2.0, "n_neighbours": 7, "half_life_days": "auto", "event_weights": {"view": 1.0},
-        "max_gib": 4.0,
+        "regularization": 2.0, "n_neighbours": 7, "half_life_days": "auto", "half_life_steps": "auto",
+        "event_weights": {"view": 1.0}, "max_gib": 4.0,
     }  # fmt: skip
     assert repr(EASE()) == "EASE()"

@@ -194,9 +194,22 @@ def test_an_interrupt_stops_als_between_two_turns():
 
 def test_confidence_is_one_and_alpha_times_interest():
     log = histories_of({"ann": ["a", "b", "b"], "bob": [("a", "view")]})
-    model = ALS(alpha=3.0, half_life_days=None)
+    model = ALS(2, alpha=3.0, half_life_days=None).fit(log)
     confidence = model._confidence(model.interest(log)).toarray()
     np.testing.assert_allclose(confidence, [[1 + 3 / 2, 1 + 3 * 2 / 3], [1 + 3 / 6, 0]], rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("n_customers", "alpha"), [(2, 2.0), (8, 2.0), (60, 0.04 / (61 / 3600)), (4000, 100.0)]
+)
+def test_what_interest_adds_follows_from_how_few_pairs_met(n_customers, alpha):
+    # Customer 0 met two items, every other customer one of their own; nobody met item 9999.
+    visits = {c: [c] for c in range(n_customers)} | {0: [0, n_customers - 1], -1: [(9999, "login")]}
+    log = histories_of(visits)
+    model = ALS(2, n_epochs=1).fit(log)
+    assert model.alpha_ == pytest.approx(alpha)
+    assert ALS.from_arrays(model.to_arrays(), model.params()).alpha_ == model.alpha_
+    assert ALS(2, alpha=7, n_epochs=1).fit(log).alpha_ == 7.0
 
 
 # Of four customers two met both of two items: 3 and 3 items meet a history, weighed by itself, and so on.
@@ -442,8 +455,9 @@ def test_nothing_of_a_customer_is_stored():
         (BPR(True), "n_factors=True: expected an integer of at least 1."),
         (BPR(n_epochs=0), "n_epochs=0: expected an integer of at least 1."),
         (ALS(regularization=0), "regularization=0: expected a number above 0, up to 1,000,000."),
-        (ALS(alpha=np.nan), "alpha=nan: expected a number above 0, up to 1,000,000."),
-        (ALS(alpha=1e30), "alpha=1e+30: expected a number above 0, up to 1,000,000."),
+        (ALS(alpha=np.nan), 'alpha=nan: expected "auto", or a number above 0, up to 1,000,000.'),
+        (ALS(alpha=1e30), 'alpha=1e+30: expected "auto", or a number above 0, up to 1,000,000.'),
+        (ALS(alpha="much"), "alpha='much': expected \"auto\", or a number above 0, up to 1,000,000."),
         (BPR(learning_rate=-1), "learning_rate=-1: expected a number above 0, up to 1,000,000."),
         (BPR(regularization="a"), "regularization='a': expected a number above 0, up to 1,000,000."),
         (ALS(half_life_days=0), 'half_life_days=0: expected "auto", None or a number above 0.'),

@@ -7,26 +7,53 @@ from engagelib import errors
 from engagelib.models.als import ALS
 from engagelib.models.base import LinearModel, Model
 from engagelib.models.bpr import BPR
+from engagelib.models.content import Content
+from engagelib.models.customer_knn import CustomerKNN
 from engagelib.models.ease import EASE
 from engagelib.models.factors import FactorModel
 from engagelib.models.item_knn import ItemKNN
+from engagelib.models.item_walk import ItemWalk
 from engagelib.models.popularity import Popularity
+from engagelib.models.repeat import Repeat
+from engagelib.models.session_knn import SessionKNN
+from engagelib.models.transitions import Transitions
 
 __all__ = [
     "ALS",
     "BPR",
+    "Content",
+    "CustomerKNN",
     "EASE",
     "FactorModel",
     "ItemKNN",
+    "ItemWalk",
     "LinearModel",
     "Model",
     "Popularity",
+    "Repeat",
+    "SessionKNN",
+    "Transitions",
     "make_model",
     "model_names",
     "restore_model",
 ]
 
-_MODELS: Mapping[str, type[Model]] = {model.name: model for model in (ALS, BPR, EASE, ItemKNN, Popularity)}
+_MODELS: Mapping[str, type[Model]] = {
+    model.name: model
+    for model in (
+        ALS,
+        BPR,
+        Content,
+        CustomerKNN,
+        EASE,
+        ItemKNN,
+        ItemWalk,
+        Popularity,
+        Repeat,
+        SessionKNN,
+        Transitions,
+    )
+}
 
 
 def model_names() -> tuple[str, ...]:

@@ -2,16 +2,17 @@
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Final, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self
 
 import numpy as np
 
 from engagelib import errors
+from engagelib.cells import as_number
 from engagelib.histories import Histories
 from engagelib.models.alike import alike_columns
 from engagelib.models.base import Contributions
 from engagelib.models.decay import HalfLife
-from engagelib.models.factors import FactorModel, average_alike, is_whole
+from engagelib.models.factors import LARGEST, FactorModel, average_alike, is_whole
 from engagelib.models.folding import fold_rows, solve_rows
 from engagelib.models.interest import check_interest
 from engagelib.scoring import Factors, Rows
@@ -28,6 +29,13 @@ _N_STEPS: Final = 2
 
 _START: Final = 0.01
 """The largest number in the factors that learning begins with."""
+
+# How "auto" was found stands in docs/decisions/0016-sets-and-several-event-types.md.
+_SHARE: Final = 0.04
+"""What "auto" lets all interest together add to confidence, as a share of that of all pairs, 1 each."""
+
+_ALPHAS: Final = (2.0, 100.0)
+"""Where "auto" begins and ends: beyond, nothing but what was met would be learned from."""
 
 _HINT: Final = "take a larger regularization, or a smaller alpha."
 
@@ -51,7 +59,9 @@ class ALS(FactorModel):
         histories of an item, both as the mean over events. More makes recommendations more popular ones;
         from some point on, nothing is learned at all.
     alpha
-        What full interest in an item adds to its confidence of 1, above 0.
+        What full interest in an item adds to its confidence of 1, above 0. "auto" is 0.04 divided by the
+        share of all pairs of a history and an item that met, from 2 to 100: where few pairs met, these say as
+        much, against all others, as where many did.
     n_epochs
         Times that all customers and all items are solved for, at least 1.
     half_life_days
@@ -71,6 +81,8 @@ class ALS(FactorModel):
         Factors of the items, in coordinates in which those of a customer without history would have the unit
         matrix as their normal equations: with `Y` and the penalty as learned, `Y L^-T`, where
         `L L' = Y'Y + penalty I`. Products with customers' factors are the same as before.
+    alpha_
+        What full interest adds to confidence.
     penalty_
         The penalty itself, after `fit`.
 
@@ -89,7 +101,7 @@ class ALS(FactorModel):
         n_factors: int = 64,
         *,
         regularization: float = 0.7,
-        alpha: float = 2.0,
+        alpha: float | Literal["auto"] = "auto",
         n_epochs: int = 15,
         half_life_days: HalfLife = "auto",
         event_weights: Mapping[str, float] | None = None,
@@ -98,7 +110,7 @@ class ALS(FactorModel):
     ) -> None:
         self.n_factors = n_factors
         self.regularization = regularization
-        self.alpha = alpha
+        self.alpha: float | Literal["auto"] = alpha
         self.n_epochs = n_epochs
         self.half_life_days: HalfLife = half_life_days
         self.event_weights = event_weights
@@ -118,12 +130,17 @@ class ALS(FactorModel):
         """
         self._check_settings(
             counts={"n_factors": self.n_factors, "n_epochs": self.n_epochs},
-            above_zero={"regularization": self.regularization, "alpha": self.alpha},
+            above_zero={"regularization": self.regularization},
         )
+        if not _is_auto(self.alpha) and not 0 < as_number(self.alpha) <= LARGEST:
+            expected = f'"auto", or a number above 0, up to {LARGEST:,.0f}'
+            raise errors.bad_argument("alpha", self.alpha, expected)
         if self.n_threads is not None and not (is_whole(self.n_threads) and self.n_threads >= 1):
             raise errors.bad_argument("n_threads", self.n_threads, "an integer of at least 1, or None")
         check_interest(histories, self.event_weights)
-        confidence = self._confidence(self.interest(histories))
+        interest = self.interest(histories)
+        self.alpha_ = _auto_alpha(interest) if self.alpha == "auto" else float(self.alpha)
+        confidence = self._confidence(interest)
         self.penalty_ = self.regularization * _noise(confidence)
         vectors = np.zeros((histories.n_items, self.n_factors), np.float32)
         if confidence.nnz:
@@ -169,6 +186,17 @@ class ALS(FactorModel):
         listed = np.repeat(np.arange(n_listed), n_entries)
         return Contributions(listed, np.tile(confidence.indices, n_listed), value.ravel())
 
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Return the factors of items, the order in which a search looks at them, and what interest adds."""
+        return {**super().to_arrays(), "alpha": np.array([self.alpha_])}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray], params: Mapping[str, Any]) -> Self:
+        """Take back a fitted model without reading its factors; altered ones raise an error, never more."""
+        model = super().from_arrays(arrays, params)
+        model.alpha_ = float(arrays["alpha"][0])
+        return model
+
     def _confidence(self, interest: "csr_array") -> "csr_array":
         from scipy.sparse import csr_array
 
@@ -176,7 +204,7 @@ class ALS(FactorModel):
         return csr_array((confidence, interest.indices, interest.indptr), shape=interest.shape)
 
     def _confidences(self, interest: np.ndarray) -> np.ndarray:
-        return np.asarray(1.0 + self.alpha * interest.astype(np.float64), np.float32)
+        return np.asarray(1.0 + self.alpha_ * interest.astype(np.float64), np.float32)
 
     def _train(self, confidence: "csr_array") -> np.ndarray:
         """Return the factors of all items, the same to the last bit for those of equal columns."""
@@ -227,6 +255,19 @@ def _beyond_one(confidence: "csr_array") -> "csr_array":
 
     beyond = confidence.data.astype(np.float64) - 1.0
     return csr_array((beyond, confidence.indices, confidence.indptr), shape=confidence.shape)
+
+
+def _is_auto(alpha: Any) -> bool:
+    return isinstance(alpha, str) and alpha == "auto"
+
+
+def _auto_alpha(cells: "csr_array | Rows") -> float:
+    """Return what "auto" stands for, by how many of all pairs of those who met anything met."""
+    n_histories = int(np.count_nonzero(np.diff(cells.indptr)))
+    n_items = int(np.count_nonzero(np.bincount(cells.indices, minlength=cells.shape[1])))
+    share: float = len(cells.indices) / max(n_histories * n_items, 1)
+    least, most = _ALPHAS
+    return max(least, _SHARE / max(share, _SHARE / most))
 
 
 def _noise(cells: "csr_array") -> float:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 import numpy as np
 
 from engagelib import errors
+from engagelib.attributes import ItemAttributes
 from engagelib.histories import Histories
 from engagelib.scoring import ItemWeights, Rows, TopK, score_pairs, score_topk
 
@@ -43,6 +44,13 @@ class Model(ABC):
     @abstractmethod
     def fit(self, histories: Histories) -> Self:
         """Learn from all histories, anonymous visits included; whatever was learned before is dropped."""
+
+    def fit_with(self, histories: Histories, attributes: ItemAttributes) -> Self:
+        """Learn from all histories and from what the item table says of the same items; a recommender's way.
+
+        A model that reads no attributes learns from histories alone.
+        """
+        return self.fit(histories)
 
     @abstractmethod
     def score_topk(

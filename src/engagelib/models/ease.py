@@ -11,7 +11,14 @@ from engagelib.cells import as_number
 from engagelib.histories import Histories
 from engagelib.models.alike import alike_columns
 from engagelib.models.base import LinearModel
-from engagelib.models.decay import HalfLife, check_half_life, resolve_half_life
+from engagelib.models.decay import (
+    HalfLife,
+    HalfLifeSteps,
+    check_half_life,
+    check_half_life_steps,
+    resolve_half_life,
+    resolve_half_life_steps,
+)
 from engagelib.models.interest import check_interest
 from engagelib.scoring import ItemWeights, Rows
 
@@ -20,6 +27,7 @@ if TYPE_CHECKING:
 
 # How the defaults were found stands in docs/decisions/0007-ease-and-factors.md.
 _AUTO_DAYS: Final = 60.0
+_AUTO_STEPS: Final = 3.0
 
 _BLOCK_BYTES: Final = 1 << 26
 """What is worked with beside the inverse: rows of it are drawn, scaled and pruned in blocks of this size."""
@@ -50,6 +58,9 @@ class EASE(LinearModel):
     half_life_days
         Age after which an event counts half, when learning and when scoring. "auto" is 60 days where the
         log has timestamps, and no decay elsewhere; None is no decay.
+    half_life_steps
+        Steps back in a history after which an event counts half when scoring. "auto" is 3 where the log has
+        positions, and no such decay elsewhere; None is none.
     event_weights
         Confidence by event type; None for the defaults in `engagelib.weights`. Only their ratios matter:
         interest saturates, one event of the heaviest type counts a half.
@@ -76,12 +87,14 @@ class EASE(LinearModel):
         n_neighbours: int = 100,
         *,
         half_life_days: HalfLife = "auto",
+        half_life_steps: HalfLifeSteps = "auto",
         event_weights: Mapping[str, float] | None = None,
         max_gib: float = 4.0,
     ) -> None:
         self.regularization = regularization
         self.n_neighbours = n_neighbours
         self.half_life_days: HalfLife = half_life_days
+        self.half_life_steps: HalfLifeSteps = half_life_steps
         self.event_weights = event_weights
         self.max_gib = max_gib
 
@@ -95,21 +108,27 @@ class EASE(LinearModel):
         TooLargeError
             If more memory would be needed than `max_gib`; nothing large has been taken by then.
         NotEnoughDataError
-            If `half_life_days` is a number and the log has no timestamps; if no event type of the log
-            counts.
+            If `half_life_days` is a number and the log has no timestamps, or `half_life_steps` one and the
+            log no order; if no event type of the log counts.
         """
-        self._check_settings()
+        self._check_settings(histories)
         check_interest(histories, self.event_weights)
-        x = self.inputs(histories).to_matrix()
+        x = self._interest(histories, None).to_matrix()
         self.penalty_ = self.regularization * _typical_square(x)
         self.item_weights_ = ItemWeights(self._solve(x))
         return self
 
     def inputs(self, block: Histories, *, at: int | None = None) -> Rows:
         """Draw the interest of each history, newest events counting most."""
-        half_life = resolve_half_life(self.half_life_days, block, _AUTO_DAYS)
+        return self._interest(block, resolve_half_life_steps(self.half_life_steps, block, _AUTO_STEPS), at=at)
+
+    def _interest(self, block: Histories, half_life_steps: float | None, *, at: int | None = None) -> Rows:
         return block.interest(
-            event_weights=self.event_weights, half_life_days=half_life, at=at, saturated=True
+            event_weights=self.event_weights,
+            half_life_days=resolve_half_life(self.half_life_days, block, _AUTO_DAYS),
+            half_life_steps=half_life_steps,
+            at=at,
+            saturated=True,
         )
 
     def _solve(self, x: "csr_array") -> "csr_array":
@@ -137,13 +156,14 @@ class EASE(LinearModel):
         pieces = _pruned_rows(inverse, group, size, self.n_neighbours)
         return _gathered(pieces, met, n_items, self.n_neighbours)
 
-    def _check_settings(self) -> None:
+    def _check_settings(self, histories: Histories) -> None:
         if not 0 < as_number(self.regularization) < np.inf:
             raise errors.bad_argument("regularization", self.regularization, "a number above 0")
         is_whole = isinstance(self.n_neighbours, int | np.integer) and not isinstance(self.n_neighbours, bool)
         if not is_whole or self.n_neighbours < 1:
             raise errors.bad_argument("n_neighbours", self.n_neighbours, "an integer of at least 1")
         check_half_life(self.half_life_days)
+        check_half_life_steps(self.half_life_steps, histories)
         if not as_number(self.max_gib) > 0:
             raise errors.bad_argument("max_gib", self.max_gib, "a number above 0")
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 # How it was found stands in docs/decisions/0007-ease-and-factors.md.
 _AUTO_DAYS: Final = 60.0
 
-_LARGEST: Final = 1e6
+LARGEST: Final = 1e6
 """No setting that is larger leads anywhere in float32."""
 
 _PARTS: Final = ("array", "by_norm", "norms_by_norm", "permutation", "place")
@@ -173,8 +173,8 @@ class FactorModel(Model):
             if not is_whole(value) or value < 1:
                 raise errors.bad_argument(name, value, "an integer of at least 1")
         for name, value in above_zero.items():
-            if not 0 < as_number(value) <= _LARGEST:
-                raise errors.bad_argument(name, value, f"a number above 0, up to {_LARGEST:,.0f}")
+            if not 0 < as_number(value) <= LARGEST:
+                raise errors.bad_argument(name, value, f"a number above 0, up to {LARGEST:,.0f}")
         check_half_life(self.half_life_days)
         if not is_whole(self.rng) or self.rng < 0:
             hint = "a seed makes a refit the same model again, which a generator does not."

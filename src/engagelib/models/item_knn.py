@@ -9,12 +9,20 @@ from engagelib import errors
 from engagelib.cells import as_number
 from engagelib.histories import Histories
 from engagelib.models.base import LinearModel
-from engagelib.models.decay import HalfLife, check_half_life, resolve_half_life
+from engagelib.models.decay import (
+    HalfLife,
+    HalfLifeSteps,
+    check_half_life,
+    check_half_life_steps,
+    resolve_half_life,
+    resolve_half_life_steps,
+)
 from engagelib.models.interest import check_interest
 from engagelib.scoring import ItemWeights, Rows, TopK, score_topk
 
 # How these defaults were found stands in docs/decisions/0005-item-knn-defaults.md.
 _AUTO_DAYS: Final = 60.0
+_AUTO_STEPS: Final = 3.0
 
 _LEAST_RARITY: Final = 0.1
 """What a customer who met nearly everything still says: in a catalogue of three, most customers did."""
@@ -46,7 +54,8 @@ class ItemKNN(LinearModel):
         Age after which an event counts half, when learning and when scoring. "auto" is 60 days where the
         log has timestamps, and no decay elsewhere; None is no decay.
     half_life_steps
-        Steps back in a history after which an event counts half when scoring; None for no such decay.
+        Steps back in a history after which an event counts half when scoring. "auto" is 3 where the log has
+        positions, and no such decay elsewhere; None is none.
     event_weights
         Confidence by event type; None for the defaults in `engagelib.weights`.
     k1, b
@@ -67,7 +76,7 @@ class ItemKNN(LinearModel):
         n_neighbours: int = 100,
         *,
         half_life_days: HalfLife = "auto",
-        half_life_steps: float | None = None,
+        half_life_steps: HalfLifeSteps = "auto",
         event_weights: Mapping[str, float] | None = None,
         k1: float = 1.2,
         b: float = 0.35,
@@ -75,7 +84,7 @@ class ItemKNN(LinearModel):
         self.similarity: Similarity = similarity
         self.n_neighbours = n_neighbours
         self.half_life_days: HalfLife = half_life_days
-        self.half_life_steps = half_life_steps
+        self.half_life_steps: HalfLifeSteps = half_life_steps
         self.event_weights = event_weights
         self.k1 = k1
         self.b = b
@@ -103,7 +112,7 @@ class ItemKNN(LinearModel):
         itself = Rows(index, index[:-1], None, (histories.n_items, histories.n_items))
         most = min(self.n_neighbours, max(histories.n_items, 1))
         found = score_topk(by_item, ItemWeights(vectors), most, exclude=itself)
-        self.item_weights_ = ItemWeights(_by_index(found, itself.shape))
+        self.item_weights_ = ItemWeights(by_index(found, itself.shape))
         return self
 
     def inputs(self, block: Histories, *, at: int | None = None) -> Rows:
@@ -111,7 +120,7 @@ class ItemKNN(LinearModel):
         return block.interest(
             event_weights=self.event_weights,
             half_life_days=resolve_half_life(self.half_life_days, block, _AUTO_DAYS),
-            half_life_steps=self.half_life_steps,
+            half_life_steps=resolve_half_life_steps(self.half_life_steps, block, _AUTO_STEPS),
             at=at,
         )
 
@@ -157,19 +166,14 @@ class ItemKNN(LinearModel):
         if not is_whole or self.n_neighbours < 1:
             raise errors.bad_argument("n_neighbours", self.n_neighbours, "an integer of at least 1")
         check_half_life(self.half_life_days)
-        if self.half_life_steps is not None:
-            if not as_number(self.half_life_steps) > 0:
-                expected = "a number above 0, or None for no decay"
-                raise errors.bad_argument("half_life_steps", self.half_life_steps, expected)
-            if histories.time_kind == "set":
-                raise errors.log.needs_order("half_life_steps")
+        check_half_life_steps(self.half_life_steps, histories)
         if not 0 < as_number(self.k1) < np.inf:
             raise errors.bad_argument("k1", self.k1, "a number above 0")
         if not 0 <= as_number(self.b) <= 1:
             raise errors.bad_argument("b", self.b, "a number in [0, 1]")
 
 
-def _by_index(found: TopK, shape: tuple[int, int]) -> Rows:
+def by_index(found: TopK, shape: tuple[int, int]) -> Rows:
     """Put the neighbours of each item in the order of their index, with 1 as the largest likeness.
 
     The scale of a likeness means nothing, and scores are easier to read so.
