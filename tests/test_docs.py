@@ -16,8 +16,6 @@ ROOMS = [
     "engagelib.recommender",
     "engagelib.store",
 ]
-BETWEEN_ROOMS = {"engagelib.splitting.check_not_fitted_on", "engagelib.splitting.whose"}
-"""What rooms without a list of public names have for other rooms alone."""
 
 
 @pytest.mark.parametrize("page", WITH_STEPS, ids=lambda page: page.relative_to(DOCS).as_posix())
@@ -60,7 +58,6 @@ def test_every_public_name_stands_in_the_reference(room):
         name
         for name, value in public_names(room)
         if not any(value is other for other in there)
-        and f"{room}.{name}" not in BETWEEN_ROOMS
         # The functions that word errors are for the library's own use.
         and (room != "engagelib.errors" or isinstance(value, type))
     ]

@@ -17,9 +17,10 @@ def test_a_saved_model_of_an_unknown_name(tmp_path, monkeypatch):
     with pytest.raises(errors.ArtifactError) as caught:
         eg.load(tmp_path / "shop.engage")
     assert str(caught.value) == (
-        "the file holds a model named 'oracle': expected one of als, bpr, ease, item_knn, popularity. "
-        "Hint: import the module of a model of your own before loading; any other comes from a newer version "
-        "of engagelib."
+        "the file holds a model named 'oracle': expected one of als, bpr, content, customer_knn, ease, "
+        "item_knn, item_walk, popularity, repeat, session_knn, transitions. Hint: import the "
+        "module of a model of your own before loading; any other "
+        "comes from a newer version of engagelib."
     )
 
 

@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from engagelib.availability import Availability
     from engagelib.errors import EngageError
-    from engagelib.evaluation import compare, evaluate
+    from engagelib.evaluation import compare, evaluate, tune
     from engagelib.events import EventLog
     from engagelib.histories import Histories
     from engagelib.identity import IdentityMap
     from engagelib.loading import load
     from engagelib.models import ALS, BPR, EASE, ItemKNN, Model, Popularity
     from engagelib.recommender import Recommendations, Recommender, Rule
-    from engagelib.splitting import split_by_position, split_by_session, split_by_time
+    from engagelib.splitting import split_by_position, split_by_session, split_by_time, split_rolling
     from engagelib.versions import show_versions
     from engagelib.vocabulary import Vocabulary
 
@@ -46,6 +46,8 @@ __all__ = [
     "split_by_position",
     "split_by_session",
     "split_by_time",
+    "split_rolling",
+    "tune",
 ]
 
 _HOMES = {
@@ -71,6 +73,8 @@ _HOMES = {
     "split_by_position": "splitting",
     "split_by_session": "splitting",
     "split_by_time": "splitting",
+    "split_rolling": "splitting",
+    "tune": "evaluation",
 }
 
 _ROOMS = frozenset(
