@@ -81,3 +81,18 @@ def test_text_and_html_say_the_same(rows):
         assert "".join(line.split()) == "".join(
             "".join(map(unescape, cells[3 * place : 3 * place + 3])).split()
         )
+
+
+def test_long_texts_are_folded_and_read_from_the_left_even_among_numbers():
+    long = " ".join(["words"] * 30)
+    lines = text_table(("what", "value"), (("text", long), ("count", 7))).split("\n")
+    assert len(lines) == 5
+    assert [line.split() for line in lines[2:4]] == [["text", *["words"] * 16], ["words"] * 14]
+    assert lines[2].index("words") == lines[3].index("words")
+    assert lines[4] == "count" + "7".rjust(len(lines[1]) - len("count"))
+
+
+def test_numbers_are_never_folded():
+    _, rule, number = text_table(("n",), ((10**120,),)).split("\n")
+    assert number == f"{10**120:,}"
+    assert len(rule) == len(number) > 100

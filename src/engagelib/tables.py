@@ -68,6 +68,8 @@ def _folded(row: Sequence[Cell]) -> list[list[str]]:
         wrap(cell, _WIDEST, break_on_hyphens=False) if isinstance(given, str) and cell else [cell]
         for cell, given in zip(cells, row, strict=True)
     ]
+    # A folded text reads from the left even in a column of numbers.
+    columns = [[piece.ljust(max(map(len, pieces))) for piece in pieces] for pieces in columns]
     return [list(line) for line in zip_longest(*columns, fillvalue="")]
 
 
