@@ -401,3 +401,9 @@ def test_lists_of_new_items_are_in_the_order_of_a_ranker_of_their_own(log):
     shop._serving = replace(shop._serving, learned=found)
     assert listed(shop, customers, exclude_seen="any") == new
     assert listed(shop, customers) != usual
+
+
+def test_a_ranker_that_is_asked_for_with_one_model_alone_is_not_silently_dropped():
+    recommender = Recommender("popularity", ranker="boosting").fit(random_log())
+    said = dict(recommender.summary().rows)["ranked by"]
+    assert said == "one model alone, which leaves a ranker nothing to weigh"

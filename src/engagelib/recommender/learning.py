@@ -80,6 +80,8 @@ def learn(log: "EventLog", recipe: Recipe, validation: "EventLog | None", *, ref
     wanted = kind is not None and (kind != "auto" or recipe.models == "auto") and len(recipes) > 1
     fitted: list[Model] | None = None
     second, chances = SecondStage(), uncalibrated(histories)
+    if kind not in (None, "auto") and len(recipes) == 1:
+        second = SecondStage(choice="one model alone, which leaves a ranker nothing to weigh")
     if wanted:
         rng = np.random.default_rng(recipe.rng)
         if validation is None:
