@@ -407,3 +407,11 @@ def test_a_ranker_that_is_asked_for_with_one_model_alone_is_not_silently_dropped
     recommender = Recommender("popularity", ranker="boosting").fit(random_log())
     said = dict(recommender.summary().rows)["ranked by"]
     assert said == "one model alone, which leaves a ranker nothing to weigh"
+
+
+def test_a_ranker_keeps_a_trace_of_who_is_forgotten_and_says_so(tmp_path):
+    shop = make_shop(500, 40, 9_000)
+    recommender = Recommender(["item_knn", "popularity"], ranker="logistic").fit(shop.log)
+    recommender.forget(recommender.customers_[0])
+    recommender.save(tmp_path / "shop.engage")
+    assert eg.load(tmp_path / "shop.engage")._serving.learned.erasure_pending == {"ranker": 1}

@@ -15,6 +15,7 @@ EMPTY = "the log is empty"
 
 
 def check_sides(train: Any, test: Any) -> None:
+    """Refuse sides that are no logs, hold nothing, or tell order or ids in different ways."""
     for name, log in (("train", train), ("test", test)):
         if not isinstance(log, EventLog):
             raise errors.bad_argument(name, type(log).__name__, "an EventLog")
@@ -70,6 +71,7 @@ def check_order(train: EventLog, test: EventLog, times: tuple[np.ndarray, np.nda
 
 
 def check_sessions(train: EventLog, test: EventLog) -> None:
+    """Refuse sides without sessions, or with a session that stands on both."""
     for log in (train, test):
         if "session_id" not in log.columns:
             raise errors.log.needs_column('a split by "session"', "session_id")
