@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar, overload
 import numpy as np
 
 from engagelib import errors
+from engagelib.exporting import frame_of
 from engagelib.identity import Identity, spelled
 from engagelib.tables import Cell, html_table, text_table
 from engagelib.vocabulary import Id, Vocabulary
@@ -114,7 +115,7 @@ class _Listed(Sequence[_Entry], Generic[_Entry]):
         Reasons, where they were asked for, are lists of mappings.
         """
         records = self.to_records()
-        return _frame({name: [record[name] for record in records] for name in self._columns()})
+        return frame_of({name: [record[name] for record in records] for name in self._columns()})
 
     def _columns(self) -> list[str]:
         raise AssertionError("a subclass names its columns")  # pragma: no cover
@@ -267,9 +268,9 @@ class RecommendationTable:
         more = {} if chance is None else {"probability": pa.array(chance, from_pandas=True)}
         return pa.table(
             {
-                "customer_id": _plain(customers.take(pa.array(row))),
+                "customer_id": plain_ids(customers.take(pa.array(row))),
                 "rank": pa.array((place + 1).astype(np.int32)),
-                "item_id": _plain(self.items.to_arrow().take(pa.array(self.item_index[row, place]))),
+                "item_id": plain_ids(self.items.to_arrow().take(pa.array(self.item_index[row, place]))),
                 "score": pa.array(self.score[row, place]),
                 "source": sources.cast(pa.string()),
                 **more,
@@ -279,7 +280,7 @@ class RecommendationTable:
     def to_frame(self) -> Any:
         """Return the same as a pandas frame, or as a pyarrow table where pandas is not installed."""
         table = self.to_table()
-        return _frame({name: table[name].to_pylist() for name in table.column_names})
+        return frame_of({name: table[name].to_pylist() for name in table.column_names})
 
     def _customers(self) -> "pa.Array":
         import pyarrow as pa
@@ -329,18 +330,7 @@ def _with_content(columns: Mapping[str, list[Cell]]) -> tuple[list[str], list[tu
     return list(kept), list(zip(*kept.values(), strict=True))
 
 
-def _frame(columns: Mapping[str, list[Any]]) -> Any:
-    """Return a pandas frame, or a pyarrow table where pandas is not installed."""
-    try:
-        import pandas as pd
-    except ImportError:
-        import pyarrow as pa
-
-        return pa.table(dict(columns))
-    return pd.DataFrame(columns)
-
-
-def _plain(ids: "pa.Array") -> "pa.Array":
+def plain_ids(ids: "pa.Array") -> "pa.Array":
     """Write text ids as the string type that every reader of Parquet knows."""
     import pyarrow as pa
 
