@@ -11,8 +11,9 @@ from engagelib.histories import Histories
 def stack_rows(blocks: Sequence[Histories]) -> Histories:
     """Put the rows of several blocks one below the other.
 
-    All blocks are over the customers, items and tables of the first and hold the same columns. Their event
-    types are those of the first, followed by others: the longest tuple becomes that of the whole.
+    All blocks are over the customers, items and tables of the first and hold the same codes; numbers that
+    some lack are missing there. Their event types are those of the first, followed by others: the longest
+    tuple becomes that of the whole.
     """
     if len(blocks) == 1:
         return blocks[0]
@@ -28,10 +29,18 @@ def stack_rows(blocks: Sequence[Histories]) -> Histories:
         item_index=np.concatenate([block.item_index for block in blocks]),
         event_type=np.concatenate([block.event_type for block in blocks]),
         time=None if first.time is None else np.concatenate([block.time for block in blocks]),
-        numbers={name: np.concatenate([block.numbers[name] for block in blocks]) for name in first.numbers},
+        numbers={
+            name: np.concatenate([_number(block, name) for block in blocks])
+            for name in dict.fromkeys(name for block in blocks for name in block.numbers)
+        },
         codes={name: np.concatenate([block.codes[name] for block in blocks]) for name in first.codes},
         share=None,  # an observed return is matched when it is asked for
     )
+
+
+def _number(block: Histories, name: str) -> np.ndarray:
+    found = block.numbers.get(name)
+    return np.full(block.n_events, np.nan, np.float32) if found is None else found
 
 
 def join_rows(block: Histories) -> Histories:

@@ -213,5 +213,6 @@ def test_a_table_of_customers_of_two_types(recommender):
 
 def test_an_artifact_of_another_kind(tmp_path):
     store.publish(tmp_path / "x", "weather", {"a": np.zeros(1)}, {})
-    with refused(ArtifactError, f"{tmp_path / 'x'} holds a 'weather': expected one of recommender."):
+    known = "recommender, next_best_action"
+    with refused(ArtifactError, f"{tmp_path / 'x'} holds a 'weather': expected one of {known}."):
         eg.load(tmp_path / "x")

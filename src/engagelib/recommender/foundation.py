@@ -108,6 +108,11 @@ class Foundation:
     # What was learned
 
     @property
+    def serving_(self) -> Serving:
+        """All that one call reads, in one piece, for other rooms of the library that answer calls."""
+        return self._fitted()
+
+    @property
     def histories_(self) -> Histories:
         """What each customer did, up to fitting."""
         return self._fitted().learned.histories
@@ -336,13 +341,33 @@ class Foundation:
         ArtifactError
             If `path` is something else than an artifact or an empty place.
         """
+        return self.publish(path, "recommender", {}, {})
+
+    def publish(
+        self,
+        path: str | Path,
+        kind: str,
+        more_arrays: Mapping[str, np.ndarray],
+        more_facts: Mapping[str, Any],
+    ) -> str:
+        """Save as `save` does, as a part of an artifact of another kind.
+
+        Parameters
+        ----------
+        path
+            The folder.
+        kind
+            What the whole is.
+        more_arrays, more_facts
+            Its other parts, under names that no part of a recommender has.
+        """
         with self._lock:
             serving = self._fitted()
             live, number, n_changes = serving.live.snapshot(), self._n_observed, self._n_changes
         learned = settle(serving.learned, live)
-        facts = {**learned.facts(), "rules": [rule.to_record() for rule in serving.rules]}
+        facts = {**learned.facts(), "rules": [rule.to_record() for rule in serving.rules], **more_facts}
         keep = 0 if live.n_forgets else 1
-        version = store.publish(path, "recommender", learned.to_arrays(), facts, keep=keep)
+        version = store.publish(path, kind, {**learned.to_arrays(), **more_arrays}, facts, keep=keep)
         if learned is not serving.learned:  # what was saved is mapped, and takes the place of the overlay
             artifact = store.open_artifact(path)
             if artifact.version == version:
@@ -410,6 +435,12 @@ class Foundation:
         if artifact.version == self.model_version_ and folder == self._path:
             return False
         fresh = store.restore(artifact, {"recommender": type(self).from_artifact})
+        self.take_over(fresh)
+        self._path = folder
+        return True
+
+    def take_over(self, fresh: "Foundation") -> None:
+        """Serve what another recommender learned, with what was observed, linked and forgotten here."""
         with self._lock:
             learned = fresh._serving.learned
             serving = Serving.over(learned, self._availability, self._rules)
@@ -417,9 +448,8 @@ class Foundation:
                 live = self._serving.live.rebased(learned.histories, learned.identities)
                 serving = replace(serving, live=live)
             self._serving = serving
-            self.model_version_, self._path = artifact.version, folder
+            self.model_version_, self._path = fresh.model_version_, fresh._path
             self._n_changes += 1
-        return True
 
     def _fitted(self) -> Serving:
         if not hasattr(self, "_serving"):

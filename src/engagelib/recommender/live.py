@@ -104,6 +104,8 @@ class Live:
         The ids of all who were forgotten: a model that still knows them can't bring them back.
     latest
         One element: the newest time that was observed, in microseconds, or 0.
+    names
+        By canonical id every id that leads to it, of those alone that were linked since.
 
     The dictionaries and lists change in place, one step at a time; all else is replaced as a whole.
     """
@@ -119,6 +121,7 @@ class Live:
     n_forgets: int = 0
     forgotten: frozenset[Id] = frozenset()
     latest: list[int] = field(default_factory=lambda: [0])
+    names: dict[Id, tuple[Id, ...]] = field(default_factory=dict)
 
     @classmethod
     def over(cls, base: Histories, identities: IdentityMap | None) -> "Live":
@@ -158,6 +161,13 @@ class Live:
         if self.identities is not None:
             key = self.identities.canonical(key)
         return self.aliases.get(key, key) if self.aliases else key
+
+    def names_of(self, key: Id) -> list[Id]:
+        """Return every id that leads to a canonical one, itself first."""
+        found = [key, *self.names.get(key, ())]
+        if self.identities is not None:
+            found += self.identities.members(key)
+        return list(dict.fromkeys(found))
 
     def find(self, identity: Any) -> tuple[bool, Histories]:
         """Return whether a customer is known, and the history, one row."""
@@ -262,6 +272,7 @@ class Live:
             if self.aliases.get(alias) == gone:
                 self.aliases[alias] = kept
         self.aliases[gone] = kept
+        self.names[kept] = (*names[kept], *names[gone])
         return kept
 
     def without(self, customer: Identity) -> "Live":
@@ -280,8 +291,9 @@ class Live:
             identities = None if identities is None else identities.without(name)
         links = self.links.without(key)
         aliases = {alias: leads_to for alias, leads_to in self.aliases.items() if leads_to != key}
+        linked = {kept: listed for kept, listed in self.names.items() if kept != key}
         return replace(
-            self, identities=identities, aliases=aliases, links=links,
+            self, identities=identities, aliases=aliases, links=links, names=linked,
             n_forgotten=self.n_forgotten + is_learned, n_forgets=self.n_forgets + 1,
             forgotten=self.forgotten | names,
         )  # fmt: skip
@@ -291,6 +303,7 @@ class Live:
         return replace(
             self, entries=dict(self.entries), visits=dict(self.visits), aliases=dict(self.aliases),
             links=self.links.copy(), event_types=list(self.event_types), latest=list(self.latest),
+            names=dict(self.names),
         )  # fmt: skip
 
     def knows(self, customer: Identity) -> bool:
@@ -376,10 +389,12 @@ class Live:
 def _as_row(events: list[Observed], before: Histories, event_types: tuple[str, ...]) -> Histories:
     """Make a row of observed events, which follow the one row of `before` where they name no time."""
     n = len(events)
+    # A low rating counts, also in a shop whose log held none when it was read.
+    first = {"rating"} if any("rating" in event.numbers for event in events) else set()
     values: dict[str, Any] = {
         "numbers": {
             name: np.array([event.numbers.get(name, np.nan) for event in events], np.float32)
-            for name in before.numbers
+            for name in dict.fromkeys((*before.numbers, *first))
         },
         "codes": {
             ours: np.array([_find(before, ours, event) for event in events], np.int32)
