@@ -38,12 +38,24 @@ class UnknownItemError(EngageError, LookupError):
     """An item id that neither the log nor the item table held."""
 
 
+class UnknownDecisionError(EngageError, LookupError):
+    """A decision id that the decision log does not hold."""
+
+
+class DecisionLogBusyError(EngageError, TimeoutError):
+    """Another writer held the decision log for longer than the caller would wait."""
+
+
 class NotEnoughDataError(EngageError, ValueError):
     """The log lacks what was asked of it, such as times, sessions or enough events."""
 
 
 class TooLargeError(EngageError, ValueError):
     """What was asked for would take more memory than it may."""
+
+
+class NoSupportError(EngageError, ValueError):
+    """The logged decisions can't answer what a policy would have brought."""
 
 
 class LeakError(EngageError, ValueError):
