@@ -7,10 +7,18 @@ import numpy as np
 import pytest
 
 from engagelib import EventLog, Recommender, errors, plots
+from engagelib.actions.logged import LoggedDecisions
 from engagelib.datasets import make_shop
-from engagelib.evaluation import compare, evaluate
-from engagelib.metrics import reliability_table
-from engagelib.plots import plot_calibration, plot_comparison, plot_events, plot_tradeoff
+from engagelib.evaluation import compare, evaluate, evaluate_policy
+from engagelib.metrics import qini_curve, reliability_table
+from engagelib.plots import (
+    plot_calibration,
+    plot_comparison,
+    plot_events,
+    plot_policies,
+    plot_qini,
+    plot_tradeoff,
+)
 from engagelib.splitting import split_by_time
 
 mpl.use("Agg")
@@ -162,3 +170,52 @@ def test_without_matplotlib_the_extra_is_named(shop_log, monkeypatch):
         ImportError, match=r"^matplotlib is not installed\. Hint: pip install 'engagelib\[plots\]'\.$"
     ):
         plot_events(shop_log)
+
+
+def test_a_curve_of_uplift_stands_beside_a_random_order():
+    rng = np.random.default_rng(0)
+    y, s, t = rng.integers(0, 2, 50), rng.normal(size=50), np.arange(50) % 2
+    curves = {"a model": qini_curve(y, s, t), "the other way": qini_curve(y, -s, t)}
+    ax = plot_qini(curves)
+    chance, *lines = ax.get_lines()
+    assert [line.get_label() for line in lines] == list(curves)
+    for line, curve in zip(lines, curves.values(), strict=True):
+        assert line.get_xdata().tolist() == curve.n.tolist()
+        assert line.get_ydata().tolist() == curve.value.tolist()
+    end = curves["a model"]
+    assert list(chance.get_ydata()) == [0, end.value[-1]]
+    assert list(chance.get_xdata()) == [0, 50]
+    assert plot_qini(end, ax=ax) is ax
+    with pytest.raises(errors.ArgumentError, match=r"^curves=\{\}: expected at least one curve\.$"):
+        plot_qini({})
+
+
+def test_policies_are_points_with_their_intervals():
+    rng = np.random.default_rng(0)
+    n = 300
+    log = LoggedDecisions(
+        ("a", "b"),
+        rng.integers(0, 2, n).astype(np.int32),
+        rng.random(n),
+        np.zeros((n, 0)),
+        (),
+        np.full(n, 0.5),
+    )
+    found = evaluate_policy(log, {"mixed": np.full((n, 2), 0.5), "always a": "a"})
+    ax = found.plot()
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["mixed", "always a", "always b"]
+    points = ax.containers[0].lines[0]
+    expected = [
+        found["mixed"]["dr"].value,
+        found["always a"]["dr"].value,
+        found.constants["b"].values["dr"].value,
+    ]
+    assert points.get_xdata().tolist() == [each.value for each in expected]
+    bars = ax.containers[0].lines[2][0].get_segments()
+    assert [bar[1][0] for bar in bars] == pytest.approx([each.high for each in expected])
+    assert ax.get_ylim()[0] > ax.get_ylim()[1]  # the first stands on top
+    assert plot_policies(found, estimator="ips", ax=ax) is ax
+    first = ax.containers[1].lines[0].get_xdata()[0]
+    assert first == found["mixed"]["ips"].value.value
+    with pytest.raises(errors.ArgumentError, match=r"^estimator='dm': expected one of ips, snips, dr\.$"):
+        plot_policies(found, estimator="dm")

@@ -11,9 +11,9 @@ from engagelib.times import DAY, to_datetime
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from engagelib.evaluation import Comparison, Evaluation
+    from engagelib.evaluation import Comparison, Evaluation, PolicyEvaluation
     from engagelib.events import EventLog
-    from engagelib.metrics import Reliability
+    from engagelib.metrics import Reliability, UpliftCurve
 
 
 def plot_events(log: "EventLog", *, days: float = 7.0, ax: "Axes | None" = None) -> "Axes":
@@ -198,6 +198,87 @@ def plot_calibration(table: "Reliability", *, ax: "Axes | None" = None) -> "Axes
     edge = 1.05 * max(float(table.probability.max()), float(high.max()))
     ax.set(title="Calibration", xlabel="forecast", ylabel="share that came about")
     ax.set(xlim=(0, edge), ylim=(0, edge))
+    ax.legend()
+    return ax
+
+
+def plot_qini(curves: "UpliftCurve | Mapping[str, UpliftCurve]", *, ax: "Axes | None" = None) -> "Axes":
+    """Draw what treating the first so many by score would bring, beside a random order.
+
+    Parameters
+    ----------
+    curves
+        What `engagelib.metrics.qini_curve` or `uplift_curve` gave, or several of the same customers by name.
+    ax
+        Where to draw; a new figure where None.
+
+    Returns
+    -------
+    The axes: a line for each curve, and a straight one for a random order, to the end of the first.
+
+    Raises
+    ------
+    ArgumentError
+        If there is nothing to draw.
+    """
+    named: Mapping[str, Any] = curves if isinstance(curves, Mapping) else {"by score": curves}
+    if not named:
+        raise errors.bad_argument("curves", {}, "at least one curve")
+    ax = _axes(ax)
+    first = next(iter(named.values()))
+    ax.plot([0, first.n[-1]], [0, first.value[-1]], color="0.7", linewidth=1, label="random order")
+    for name, curve in named.items():
+        ax.plot(curve.n, curve.value, label=name)
+    ax.set(
+        title="What treating the first brings", xlabel="treated, by falling score", ylabel="extra outcomes"
+    )
+    ax.legend()
+    return ax
+
+
+def plot_policies(
+    evaluation: "PolicyEvaluation", *, estimator: str | None = None, ax: "Axes | None" = None
+) -> "Axes":
+    """Draw what each policy would have brought, with its interval, beside what the logging policy did.
+
+    Parameters
+    ----------
+    evaluation
+        What `engagelib.evaluate_policy` gave.
+    estimator
+        Of those that were asked for; None for the last one.
+    ax
+        Where to draw; a new figure where None.
+
+    Returns
+    -------
+    The axes: from the top the policies, then what always taking each action would have brought, where the log
+    can tell; the shade is the interval of the logging policy.
+
+    Raises
+    ------
+    ArgumentError
+        If that estimator was not asked for.
+    """
+    known = evaluation.estimators
+    chosen = estimator or known[-1]
+    if chosen not in known:
+        raise errors.bad_argument("estimator", estimator, f"one of {', '.join(known)}")
+    rows = {name: values[chosen].value for name, values in evaluation.policies.items()}
+    for name, found in evaluation.constants.items():
+        if found.values and f"always {name}" not in rows:
+            rows[f"always {name}"] = found.values[chosen].value
+    ax = _axes(ax)
+    logging = evaluation.logging
+    ax.axvspan(logging.low, logging.high, color="0.9", label="logging policy")
+    ax.axvline(logging.value, color="0.6", linewidth=1)
+    places = np.arange(len(rows))
+    values = np.array([found.value for found in rows.values()])
+    reach = [found.high - found.value for found in rows.values()]
+    ax.errorbar(values, places, xerr=reach, fmt="o", capsize=2, elinewidth=0.8, label=chosen)
+    ax.set_yticks(places, list(rows))
+    ax.invert_yaxis()
+    ax.set(title="What policies would have brought", xlabel="mean reward a decision")
     ax.legend()
     return ax
 
