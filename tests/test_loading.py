@@ -68,7 +68,8 @@ def test_an_error_about_the_artifact_itself_stays_as_it_is(saved, tmp_path):
     store.publish(tmp_path / "b", "oracle", {}, {})
     with pytest.raises(errors.ArtifactError) as caught:
         eg.load(tmp_path / "b")
-    assert str(caught.value) == f"{tmp_path / 'b'} holds a 'oracle': expected one of recommender."
+    known = "recommender, next_best_action"
+    assert str(caught.value) == f"{tmp_path / 'b'} holds a 'oracle': expected one of {known}."
 
 
 def test_altered_weights_are_found_when_they_are_used(saved, tmp_path):

@@ -8,9 +8,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from engagelib.actions import Action, ContactLimit, DecisionLog, NextBestAction
     from engagelib.availability import Availability
     from engagelib.errors import EngageError
-    from engagelib.evaluation import compare, evaluate, tune
+    from engagelib.evaluation import compare, evaluate, evaluate_policy, tune
     from engagelib.events import EventLog
     from engagelib.histories import Histories
     from engagelib.identity import IdentityMap
@@ -25,8 +26,11 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ALS",
+    "Action",
     "Availability",
     "BPR",
+    "ContactLimit",
+    "DecisionLog",
     "EASE",
     "EngageError",
     "EventLog",
@@ -34,6 +38,7 @@ __all__ = [
     "IdentityMap",
     "ItemKNN",
     "Model",
+    "NextBestAction",
     "Popularity",
     "Recommendations",
     "Recommender",
@@ -41,6 +46,7 @@ __all__ = [
     "Vocabulary",
     "compare",
     "evaluate",
+    "evaluate_policy",
     "load",
     "show_versions",
     "split_by_position",
@@ -52,8 +58,11 @@ __all__ = [
 
 _HOMES = {
     "ALS": "models",
+    "Action": "actions.catalogue",
     "Availability": "availability",
     "BPR": "models",
+    "ContactLimit": "actions.catalogue",
+    "DecisionLog": "actions.decisions",
     "EASE": "models",
     "EngageError": "errors",
     "EventLog": "events",
@@ -61,6 +70,7 @@ _HOMES = {
     "IdentityMap": "identity",
     "ItemKNN": "models",
     "Model": "models",
+    "NextBestAction": "actions.next_best_action",
     "Popularity": "models",
     "Recommendations": "recommender",
     "Recommender": "recommender",
@@ -68,6 +78,7 @@ _HOMES = {
     "Vocabulary": "vocabulary",
     "compare": "evaluation",
     "evaluate": "evaluation",
+    "evaluate_policy": "evaluation",
     "load": "loading",
     "show_versions": "versions",
     "split_by_position": "splitting",
@@ -79,6 +90,7 @@ _HOMES = {
 
 _ROOMS = frozenset(
     {
+        "actions",
         "attributes",
         "availability",
         "batch",
