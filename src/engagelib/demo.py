@@ -1,15 +1,17 @@
-"""What the demo shows beside the answers: a check, two customers, and what happens while it serves."""
+"""What the demo shows beside the answers: a check, customers, what happens meanwhile, and a campaign."""
 
 from collections.abc import Iterable, Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from engagelib.tables import Cell, text_table
-from engagelib.times import spell
+from engagelib.times import Moment, spell, to_datetime, to_microseconds
 
 if TYPE_CHECKING:
-    from engagelib.evaluation import Comparison
+    from engagelib.actions import Action, NextBestAction
+    from engagelib.evaluation import Comparison, PolicyEvaluation
     from engagelib.events import EventLog
     from engagelib.recommender import Recommendation, Recommender
     from engagelib.splitting import Split
@@ -192,6 +194,61 @@ def serve(
     recommender.link(customer_id, visitor_id)
     steps.append(Step(f"The visitor signs in as {customer_id}", _titles(new_to(visitor_id))))
     return steps
+
+
+def shop_actions(item_id: "Id") -> "list[Action]":
+    """Return what a gift shop might do for a customer; one action needs an item to be on the shelf."""
+    from engagelib.actions import Action, ContactLimit
+
+    margin = 0.3
+    return [
+        Action("news", value={"feature": "mean_order_value", "times": margin * 0.1}, cost=0.05,
+               applicable={"recency_days": {"min": 7}}, title="Send the news", cooldown="7d"),
+        Action("voucher", kind="offer", value={"feature": "mean_order_value", "times": margin}, cost=5.0,
+               benefit=5.0, applicable={"stage": ["lapsing", "lost"]}, title="Voucher to come back"),
+        Action("sample", kind="offer", value={"feature": "mean_order_value", "times": margin * 0.5}, cost=2.0,
+               benefit=4.0, items=[item_id], applicable={"stage": ["repeat", "loyal", "advocacy"]},
+               limits=[ContactLimit(1, "30d", action="sample")], title="Sample with the next parcel"),
+        Action("invite", kind="referral", success="referral", value=12.0, cost=0.1,
+               eligible={"stage": ["loyal", "advocacy"]}, title="Ask to invite a friend"),
+        Action("welcome", value=4.0, cost=0.05, applicable={"stage": ["interest", "first_purchase"]},
+               title="Welcome, and how to order again"),
+    ]  # fmt: skip
+
+
+def campaign(
+    nba: "NextBestAction", at: "Moment", *, n_weeks: int = 3, effect: float = 0.06, rng: int = 0
+) -> "PolicyEvaluation":
+    """Decide for every customer week by week, make up what came of it, and judge what else could have been.
+
+    Parameters
+    ----------
+    nba
+        With a decision log, which is written to.
+    at
+        The first moment.
+    n_weeks
+        How often.
+    effect
+        Outcomes are made up: a customer answers with the chance of 0.1, `effect` more after a voucher or a
+        sample, and as much less after an invitation.
+    rng
+        The seed.
+    """
+    from engagelib.actions import read_decisions
+    from engagelib.evaluation import evaluate_policy
+
+    generator = np.random.default_rng(rng)
+    first = to_datetime(to_microseconds(at))
+    for week in range(n_weeks):
+        decided = nba.decide_many(at=first + timedelta(weeks=week), channel="email")
+        action = np.array(decided["action"].to_pylist())
+        more = np.isin(action, ("voucher", "sample")).astype(float) - (action == "invite")
+        answered = generator.random(len(action)) < 0.1 + effect * more
+        nba.record_many({"decision_id": decided["decision_id"], "value": answered.astype(float)})
+    logged = read_decisions(nba.decision_log)
+    policies = {name: logged.prefer(name) for name in ("nothing", "sample", "invite")}
+    return evaluate_policy(logged, policies, estimators=("dr",))
 
 
 def _titles(entries: "Iterable[Recommendation]") -> list[str]:

@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 import engagelib as eg
 from engagelib.datasets import load_online_retail
-from engagelib.demo import bought_last, check, last_to_order, serve
+from engagelib.demo import bought_last, campaign, check, last_to_order, serve, shop_actions
 from engagelib.evaluation import ImplicitAdapter, compare
 from engagelib.splitting import split_by_time
 
@@ -89,7 +89,7 @@ def test_gains_are_the_other_way_round_than_compare_says(log):
 
 
 def test_it_says_what_ranks_and_how_likely_each_item_is(shown, log):
-    text, recommender = shown[0], eg.load(shown[1])
+    text, recommender = shown[0], eg.load(shown[1]).recommender
     ranked = dict(recommender.summary().rows)["ranked by"]
     assert f"Ranked by {ranked.partition(';')[0]} Customer " in " ".join(text.split())
     calibration = recommender.calibration_
@@ -101,7 +101,7 @@ def test_it_says_what_ranks_and_how_likely_each_item_is(shown, log):
 
 
 def test_the_customers_are_those_of_the_rule_and_the_lists_those_of_the_model(shown, log):
-    text, recommender = shown[0], eg.load(shown[1])
+    text, recommender = shown[0], eg.load(shown[1]).recommender
     for n_orders in (3, 12):
         customer, n_alike = last_to_order(log, n_orders)
         assert (
@@ -116,7 +116,7 @@ def test_the_customers_are_those_of_the_rule_and_the_lists_those_of_the_model(sh
 
 
 def test_what_happens_while_it_serves_is_what_the_library_answers(shown, log):
-    text, recommender = shown[0], eg.load(shown[1])
+    text, recommender = shown[0], eg.load(shown[1]).recommender
     customer, other = (last_to_order(log, n_orders)[0] for n_orders in (3, 12))
     section = text.split("\n4. While it serves: ")[1]
     page = str(recommender.profile(customer)).partition("\n\n")[0]
@@ -127,6 +127,44 @@ def test_what_happens_while_it_serves_is_what_the_library_answers(shown, log):
     assert steps[0].answer == titles
     for step in steps:
         assert f"\n{step.what}\n   {'; '.join(step.answer)}"[:95] in section
+
+
+def test_what_to_do_next_is_what_the_saved_model_says(shown, log):
+    nba = eg.load(shown[1])
+    section = shown[0].split("\n5. What to do next: ")[1]
+    customer = last_to_order(log, 3)[0]
+    # What is told was observed on the way: the customer bought two things and looked at one.
+    steps = serve(nba.recommender, customer, 999_999, nba.recommender.recommend(None, k=1)[0])
+    assert len(steps) == 6
+    found = nba.recommend(customer, at="2011-12-09T12:50", channel="email")
+    rows = dict(re.findall(r"^ +\d+  (\S.*?\S) {2,}.*? (-?\d+\.\d{4}) .*$", section, re.MULTILINE))
+    assert "nothing" in rows
+    for word in ("p_success", "lever", "cost", "Not now", "Expected to bring in 28 days", "Decided: "):
+        assert word in section
+    stage = found.stage
+    assert stage.name == "loyal"  # by what was bought while it served, the fourth time
+    assert f"For customer {customer}: {stage.name} ({stage.reason})" in section
+    judged = section[section.index("Three weeks of decisions") :]
+    assert {"nothing", "sample", "invite"} <= set(re.findall(r"^(\w+)", judged, re.MULTILINE))
+    assert "control group" in judged
+
+
+def test_a_campaign_is_judged_by_what_was_written_down(log, tmp_path):
+    customer = last_to_order(log, 3)[0]
+    recommender = eg.Recommender("popularity", ranker=None).fit(log)
+    store = eg.DecisionLog(tmp_path / "decisions.sqlite")
+    actions = shop_actions(recommender.recommend(customer, k=1)[0].item_id)
+    nba = eg.NextBestAction(
+        actions, recommender=recommender, decision_log=store, control_share=0.2, floor=0.5
+    ).fit()
+    found = campaign(nba, "2011-12-12", n_weeks=2, effect=0.3)
+    assert len(store) == 2 * len(recommender.customers_)
+    values = {name: value["dr"] for name, value in found.policies.items()}
+    better, idle, worse = (values[f"{name}"] for name in ("sample", "nothing", "invite"))
+    assert better.value.low > idle.value.value
+    assert worse.over_logging.high < 0
+    # Who is left alone answers with the chance that was made up.
+    assert found.control.low < 0.1 < found.control.high
 
 
 def test_an_item_sells_out_one_is_bought_and_a_visitor_signs_in(log):

@@ -149,8 +149,8 @@ def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch):
 
 def test_ctrl_c_is_quiet(tmp_path):
     program = (
-        "import os, signal, engagelib.loading, engagelib.cli\n"
-        "engagelib.loading.load = lambda path: os.kill(os.getpid(), signal.SIGINT)\n"
+        "import os, signal, time, engagelib.loading, engagelib.cli\n"
+        "engagelib.loading.load = lambda path: (os.kill(os.getpid(), signal.SIGINT), time.sleep(60))\n"
         "engagelib.cli.main(['recommend', 'model'])"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)

@@ -4,6 +4,7 @@ import click
 
 from engagelib import __version__
 from engagelib.cli._edge import Commands
+from engagelib.cli.actions import decisions, next_action
 from engagelib.cli.customers import profile
 from engagelib.cli.demo import demo
 from engagelib.cli.items import complete, substitutes
@@ -22,9 +23,13 @@ def main(debug: bool) -> None:
 
     Start with `engagelib demo`, which runs on a log that comes with the library. For your own log: `report`
     says what is in it, `fit` learns from it, `recommend` lists items for one customer or for all, and
-    `profile` shows who a customer is.
+    `profile` shows who a customer is. `next-action` ranks what to do for a customer, and `decisions` judges
+    what was done.
     """
 
 
-for command in (demo, report, fit, recommend, profile, substitutes, complete, verify, show_versions):
+for command in (
+    demo, report, fit, recommend, profile, next_action, decisions, substitutes, complete, verify,
+    show_versions,
+):  # fmt: skip
     main.add_command(command)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -70,11 +70,32 @@ def opened(
 
     Returns
     -------
-    The recommender, which knows what can be had, and the arguments of its calls.
+    The recommender, which knows what can be had, and the arguments of its calls. Of what `NextBestAction`
+    saved it is the recommender in it.
     """
     from engagelib.loading import load
 
-    recommender = load(model)
+    loaded = load(model)
+    recommender = getattr(loaded, "recommender", loaded)
+    return recommender, placed(
+        recommender, availability=availability, channel=channel, location=location, at=at, for_job=for_job
+    )
+
+
+def placed(
+    recommender: "Recommender",
+    *,
+    availability: Path | None,
+    channel: str | None,
+    location: str | None,
+    at: str | None,
+    for_job: bool = False,
+    by_actions: "Mapping[str, Sequence[Id]] | None" = None,
+) -> dict[str, Any]:
+    """Tell a recommender what can be had, and return where and when its calls ask.
+
+    `by_actions` holds the channels and the locations that actions and limits name, where actions are ranked.
+    """
     moment: str | datetime | None = at
     if availability is not None:
         from engagelib.availability import Availability
@@ -88,30 +109,36 @@ def opened(
             now = moment.isoformat()
             click.echo(f"Note: what can be had is looked up at {now}, the clock's time{later}.", err=True)
     place = {"channel": channel, "location": location}
-    return recommender, {"at": moment} | {
-        name: None if text is None else _place(recommender, name, text) for name, text in place.items()
+    return {"at": moment} | {
+        name: None if text is None else _place(recommender, name, text, by_actions)
+        for name, text in place.items()
     }
 
 
-def _place(recommender: "Recommender", name: str, text: str) -> "Id":
+def _place(
+    recommender: "Recommender", name: str, text: str, by_actions: "Mapping[str, Sequence[Id]] | None"
+) -> "Id":
     """Read the id of a channel or location as the model has them, and say where it changes nothing."""
     offered = recommender.availability
     named: tuple[Id, ...] = () if offered is None else getattr(offered, f"{name}s")
     table = recommender.histories_.tables.get(name)
-    of_integers = isinstance(named[0], int) if named else table is not None and table.kind == "int"
+    actions = () if by_actions is None else by_actions[name]
+    every_one = (*named, *actions)
+    of_integers = isinstance(every_one[0], int) if every_one else table is not None and table.kind == "int"
     id_ = _as_integer(text) if of_integers else text
     ranks = name == "location" and bool(recommender.popular_by)
     known = table is not None and table.find(id_) >= 0
     if named and id_ not in named:
         every = "in every channel" if name == "channel" else "at every location"
         message = f"--availability does not name {id_!r}: only what can be had {every} is listed"
-    elif named or (ranks and known):
+    elif every_one or (ranks and known and by_actions is None):
         return id_
-    elif ranks:
+    elif ranks and by_actions is None:
         message = f"--{name} changes nothing: {id_!r} is unknown to this model"
     else:
-        message = f"--{name} changes nothing: no --availability names {name}s"
-        if name == "location":
+        who = "no --availability names" if by_actions is None else "neither actions nor --availability name"
+        message = f"--{name} changes nothing: {who} {name}s"
+        if name == "location" and by_actions is None:
             message += (
                 ", and in this model what is popular is the same everywhere (fit with --popular-by location)"
             )

@@ -11,6 +11,7 @@ import click
 from engagelib.tables import Cell, Table, text_table
 
 if TYPE_CHECKING:
+    from engagelib.evaluation import PolicyEvaluation
     from engagelib.recommender.recommendations import Reason, Recommendations
 
 WIDTH: Final = 100
@@ -92,6 +93,24 @@ def because(reasons: "Sequence[Reason]", score: float) -> str:
         if len(text) <= _REASON_WIDTH:
             break
     return text
+
+
+def judged(found: "PolicyEvaluation") -> str:
+    """Write what policies would have brought, and how much more than the best constant and than was done."""
+    records = found.to_records()
+    best = [str(row["policy"]) for row in records if str(row["policy"]).startswith(_BEST)]
+    rows = [(row["policy"], *(row[name] for name in _JUDGED)) for row in records if row["policy"] not in best]
+    names = ("policy", "value", "low", "high", "over best", "low", "high", "over done", "low", "high")
+    title = [str(found).partition("\n")[0]]
+    title += [f"over best: more than {name.removeprefix(_BEST)!r} for all" for name in best]
+    return text_table(names, rows, title="\n".join([*title, "over done: more than what was done"]))
+
+
+_BEST: Final = "best constant: "
+_JUDGED: Final = (
+    "value", "low", "high", "over_best", "best_low", "best_high", "over_logging", "logging_low",
+    "logging_high",
+)  # fmt: skip
 
 
 def _spelled(reason: "Reason", score: float, limit: int) -> str:

@@ -2,13 +2,15 @@
 
 import textwrap
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final
 
 import click
 
-from engagelib.cli._show import WIDTH, fitted, shortened, stage, suggestions
+from engagelib.cli._show import WIDTH, fitted, judged, shortened, stage, suggestions
 
 if TYPE_CHECKING:
+    from engagelib.actions import NextBestAction
     from engagelib.events import EventLog
     from engagelib.recommender import Recommendation, Recommendations, Recommender
     from engagelib.vocabulary import Id
@@ -20,6 +22,9 @@ _FEW_ORDERS, _MANY_ORDERS = 3, 12
 _VISITOR: Final = 999_999
 _INDENT: Final = "   "
 
+_CONTROL_SHARE: Final = 0.1
+_FLOOR: Final = 0.3  # of the draws: so much is tried that three weeks can tell something
+
 _NEXT = """\
 Next, with a log of your own (a CSV or Parquet file with at least customer_id and item_id):
 
@@ -28,6 +33,11 @@ Next, with a log of your own (a CSV or Parquet file with at least customer_id an
    engagelib recommend shop.engage --customer ID -x      one customer, with reasons
    engagelib recommend shop.engage --all --out lists     every customer, as Parquet files
    engagelib profile shop.engage --customer ID           who a customer is, for a member of staff
+
+With actions of your own, saved from Python (`engagelib.NextBestAction`):
+
+   engagelib next-action shop.engage --customer ID       what to do next, with every term
+   engagelib decisions evaluate decisions.sqlite         what was done, and what it was worth
 
 `engagelib COMMAND --help` says more; --columns customer_id=NAME tells it your names of columns."""
 
@@ -40,8 +50,9 @@ def demo(save: Path | None) -> None:
 
     The log is a year of a British gift shop (UCI Online Retail). It takes a minute or two.
     """
+    from engagelib.actions import DecisionLog, NextBestAction
     from engagelib.datasets import load_online_retail
-    from engagelib.demo import last_to_order
+    from engagelib.demo import last_to_order, shop_actions
     from engagelib.recommender import Recommender
     from engagelib.store import check_target
 
@@ -73,12 +84,23 @@ def demo(save: Path | None) -> None:
         click.echo(_INDENT + _chances(found, recommender) + "\n")
         customers.append(customer)
         best.append(found[0])
-    saved = "" if save is None else f"Saved as version {recommender.save(save)} of {save}\n"
+    with stage("Learning what to do next"):
+        actions = shop_actions(best[0].item_id)
+        nba = NextBestAction(
+            actions, recommender=recommender, control_share=_CONTROL_SHARE, floor=_FLOOR
+        ).fit()
+    saved = "" if save is None else f"Saved as version {nba.save(save)} of {save}\n"
 
     _head("4. While it serves: who is on the phone, and answers that change without learning anew")
     page = str(recommender.profile(customers[0]))
     click.echo(page.partition("\n\n")[0] + "\n")  # the lists behind the facts stand above
     click.echo(_served(recommender, customers[0], best[1]))
+
+    _head("5. What to do next: stage, value, and actions with every term, for the same customer")
+    with TemporaryDirectory() as folder:
+        nba.decision_log = DecisionLog(Path(folder) / "decisions.sqlite")
+        click.echo(_acted(nba, customers[0]))
+        nba.decision_log.close()
     click.echo(f"\n{saved}\n{_NEXT}" if saved else f"\n{_NEXT}")
 
 
@@ -94,12 +116,12 @@ def _checked(log: "EventLog") -> str:
         f"Learning from {len(split.train):,} events before {spell(split.cut)}, "
         f"testing on the {len(split.test):,} since\n"
     )
-    judged = contenders()
-    for name, contender in judged.items():
+    named = contenders()
+    for name, contender in named.items():
         with stage(f"Fitting {name}"):
             contender.fit(split.train)
     with stage("Asking each for 10 items for each customer, twice"):
-        return str(check(judged, split))
+        return str(check(named, split))
 
 
 def _history(log: "EventLog", customer: "Id") -> str:
@@ -140,6 +162,42 @@ def _served(recommender: "Recommender", customer: "Id", looked_at: "Recommendati
             _INDENT + shortened("; ".join(step.answer), WIDTH - len(_INDENT)),
         ]
     return "\n".join(lines)
+
+
+def _acted(nba: "NextBestAction", customer: "Id") -> str:
+    """Say where customers stand, what to do for one, and what three weeks of decisions were worth."""
+    from engagelib.actions.customers import STAGES
+    from engagelib.demo import campaign
+    from engagelib.times import to_datetime
+
+    live = nba.recommender.serving_.live
+    now = to_datetime(live.newest or 0)
+    found = nba.recommend(customer, at=now, channel="email")
+    stages = nba.stages([now])
+    counted = [(name, int(n)) for name, n in zip(STAGES, stages.counts[0], strict=True) if n]
+    named = ", ".join(f"{name.replace('_', ' ')} {n:,}" for name, n in counted)
+    lines = [textwrap.fill(f"Customers by stage: {named}", WIDTH), ""]
+    lines += [str(found), ""]
+    if found.expected_value is not None:
+        lines.append(f"Expected to bring in {nba.horizon_days:g} days: {found.expected_value:,.2f}\n")
+    held = [one.action for one in found if one.action == "invite"]
+    nba.observe({"customer_id": customer, "event_type": "complaint"})
+    later = nba.recommend(customer, at=now, channel="email")
+    gone = [one.detail for one in later.suppressed if one.rule == "bad_experience"]
+    if held and gone:
+        lines.append(f"A complaint comes in, and no friend is asked for: {gone[0]}\n")
+    decision = nba.decide(customer, at=now, channel="email")
+    chances = ", ".join(f"{name} {chance:.0%}" for name, chance in decision.probabilities.items())
+    lines.append(textwrap.fill(f"Decided: {decision.title}. It was drawn from: {chances}", WIDTH))
+    lines.append("")
+    with stage("Deciding for everybody, three weeks in a row"):
+        table = judged(campaign(nba, now))
+    words = (
+        f"Three weeks of decisions for everybody, {_CONTROL_SHARE:.0%} of the customers left alone to "
+        "compare with. What came of them is made up here. This is what a shop would learn of each action, "
+        "done wherever it might have been:"
+    )
+    return "\n".join([*lines, textwrap.fill(words, WIDTH), "", table])
 
 
 def _head(text: str) -> None:
