@@ -6,6 +6,9 @@ from importlib import import_module
 from importlib.metadata import version as version_of
 from itertools import pairwise
 
+from engagelib.actions import next_best_action
+from engagelib.actions.customers import Audience
+
 project = "engagelib"
 author = "the engagelib authors"
 project_copyright = author
@@ -37,7 +40,14 @@ nitpick_ignore = [
     ("py:class", "engagelib.store._restoring._Object"),  # a type variable
     ("py:class", "engagelib.evaluation._evaluating.Options"),  # of arguments that are told one by one
     ("py:class", "engagelib.evaluation._implicit.Lists"),  # of an adapter, for its judge alone
+    ("py:class", "engagelib.recommender.foundation.Foundation"),  # of a recommender, for another of its kind
+    ("py:class", "engagelib.recommender.serving.Serving"),  # what actions read, and no caller
+    ("py:class", "engagelib.actions.customers.account.Account"),  # of a table that is not for callers to make
+    ("py:class", "engagelib.actions.decisions.files.Connections"),  # of a step that the log makes
 ]
+
+# Two classes are called so, and this one's module names it for type checkers alone.
+next_best_action.Audience = Audience
 
 _TITLE = re.compile(r"[A-Z][a-z]+( [a-z]+)*")
 _OF_NAMES = ("Parameters", "Attributes", "Columns of the input", "Options", "Returns")

@@ -1,8 +1,10 @@
 """Runs the pages of the documentation: Python blocks and commands in order, in one namespace and folder.
 
 A `text` block right after a `python` block is what that block prints; in a `console` block a command stands
-after "$ ", and below it what it prints. Lines that say "..." stand for any lines. As a program it runs all
-pages and writes what they print now into those whose outputs differ.
+after "$ ", and below it what it prints. Lines that say "..." stand for any lines. Blocks marked `py` need
+what is not here, such as a published file, and are not run. As a program it runs all pages and writes what
+they print now into those whose outputs differ; given a page and a folder, it runs that page alone in that
+folder, and its `py` blocks too.
 """
 
 import contextlib
@@ -57,20 +59,23 @@ def pages():
     return sorted(DOCS.rglob("*.md"))
 
 
-def steps_of(page):
-    """Find the steps of a page, given as text; a block in a list would not be found, and is refused."""
+def steps_of(page, *, python=("python",)):
+    """Find the steps of a page, given as text; a block in a list would not be found, and is refused.
+
+    `python` lists the marks of Python blocks.
+    """
     assert not re.search(r"^[ >]+```", page, re.MULTILINE), "a block is indented"
     steps, end = [], None
     for found in _FENCE.finditer(page):
         kind, text, start = found["kind"], found["text"], found.start("text")
         line = page.count("\n", 0, start)
-        if kind == "python":
-            steps.append(Step(kind, text, line))
+        if kind in python:
+            steps.append(Step("python", text, line))
         elif kind == "console":
             steps += _commands(text, start, line)
         elif kind == "text" and end is not None and not page[end : found.start()].strip():
             steps[-1].shown, steps[-1].shown_at = text, found.span("text")
-        end = found.end() if kind == "python" else None
+        end = found.end() if kind in python else None
     return steps
 
 
@@ -85,10 +90,10 @@ def _commands(text, start, line):
         line += command.count("\n") + shown.count("\n")
 
 
-def run_page(page, name):
+def run_page(page, name, *, python=("python",)):
     """Run the steps of a page in the working folder, and compare what they print."""
     namespace, faults, end = {"__name__": "__main__"}, Faults(), 0
-    for step in steps_of(page):
+    for step in steps_of(page, python=python):
         # Several processes test at a time, and more threads than processors wait for each other.
         with threadpool_limits(1):
             got = _run_python(step, name, namespace) if step.kind == "python" else _run_command(step, name)
@@ -194,5 +199,15 @@ def renew():
     return failed
 
 
+def renew_in(page, folder):
+    """Write what a page prints now, `py` blocks included, into it; they find their files in `folder`."""
+    path = Path(page).resolve()
+    with contextlib.chdir(folder):
+        faults = run_page(path.read_text("utf-8"), path.name, python=("python", "py"))
+    if faults.texts:
+        path.write_text(faults.page, "utf-8")
+    sys.stdout.write(f"{path.name}: {len(faults.texts)} outputs renewed\n")
+
+
 if __name__ == "__main__":
-    sys.exit(bool(renew()))
+    sys.exit(renew_in(*sys.argv[1:]) if sys.argv[1:] else bool(renew()))

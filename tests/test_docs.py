@@ -1,5 +1,6 @@
 """The documentation: its examples run and print what it shows, and the reference leaves nothing out."""
 
+import ast
 import importlib
 import re
 from types import ModuleType
@@ -13,17 +14,39 @@ WITH_STEPS = [page for page in pages() if steps_of(page.read_text("utf-8"))]
 ROOMS = [
     "engagelib",
     *(f"engagelib.{name}" for name in dir(engagelib) if isinstance(getattr(engagelib, name), ModuleType)),
+    *(f"engagelib.actions.{room}" for room in ("bandit", "customers", "decisions", "response", "value")),
     "engagelib.recommender",
     "engagelib.store",
 ]
 
 
 @pytest.mark.parametrize("page", WITH_STEPS, ids=lambda page: page.relative_to(DOCS).as_posix())
-def test_the_examples_of_a_page_run_and_print_what_it_shows(page, tmp_path, monkeypatch):
+def test_the_examples_of_a_page_run_and_print_what_it_shows(page, tmp_path, monkeypatch, request):
     monkeypatch.chdir(tmp_path)
     faults = run_page(page.read_text("utf-8"), page.relative_to(DOCS).as_posix())
+    if request.config.getoption("--other-figures"):
+        return
     hint = "Where the new output is right, `python tests/docs_pages.py` writes it into the page."
     assert not faults.texts, "\n\n".join([*faults.texts, hint])
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: page.relative_to(DOCS).as_posix())
+def test_examples_that_need_what_is_not_here_are_python_and_import_what_there_is(page):
+    for step in steps_of(page.read_text("utf-8"), python=("py",)):
+        if step.kind != "python":
+            continue
+        for node in ast.walk(ast.parse(step.code, f"{page.name}, line {step.line}")):
+            if isinstance(node, ast.ImportFrom):
+                assert not [name for name in node.names if not hasattr(resolve(node.module), name.name)]
+
+
+def test_what_to_do_next_runs_as_the_readme_shows_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    readme = (DOCS.parent / "README.md").read_text("utf-8")
+    section = readme.partition("\n## What to do next\n")[2].partition("\n## ")[0]
+    assert len(steps_of(section)) == 2
+    faults = run_page(section, "README.md, what to do next")
+    assert not faults.texts, "\n\n".join(faults.texts)
 
 
 def resolve(name):
