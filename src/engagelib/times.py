@@ -1,7 +1,7 @@
 """Moments as the library keeps them: microseconds since 1970 in UTC, from whatever a caller passes."""
 
 from datetime import UTC, date, datetime
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,6 +16,27 @@ DAY: Final = 86_400_000_000
 EARLIEST: Final = int(datetime(1990, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 LATEST: Final = int(datetime(2201, 1, 1, tzinfo=UTC).timestamp()) * 1_000_000
 """Event times from `EARLIEST` up to, not including, `LATEST` are believed."""
+
+
+def as_microseconds(at: "Moment | int", name: str = "at") -> int:
+    """Return a moment as microseconds since 1970; integers are taken for these already."""
+    if isinstance(at, int | np.integer):
+        return int(at)
+    return to_microseconds(at, name)
+
+
+def all_as_microseconds(moments: Any, name: str) -> np.ndarray:
+    """Return moments as an array: integers as they are, datetime64 and a list of moments as microseconds."""
+    found = np.asarray(moments)
+    if found.ndim == 1 and found.dtype.kind == "M":
+        years = found.astype("datetime64[Y]").astype(np.int64) + 1970
+        for place in np.flatnonzero((years < 1990) | (years > 2199))[:1]:  # NaT is a year long ago
+            raise bad_argument(f"{name}[{place}]", str(found[place]), "a moment from 1990 to 2200")
+        return found.astype("datetime64[us]").astype(np.int64)
+    if found.ndim == 1 and found.dtype.kind in "OU" and found.size:
+        every = [to_microseconds(at, f"{name}[{place}]") for place, at in enumerate(found.tolist())]
+        return np.array(every, np.int64)
+    return found
 
 
 def to_microseconds(at: Moment, name: str = "at") -> int:

@@ -9,7 +9,7 @@ from engagelib import errors
 from engagelib.identity import IdentityMap
 from engagelib.times import Moment
 
-ITEMLESS: Final = frozenset({"complaint", "survey", "message_open", "message_click", "login"})
+ITEMLESS: Final = frozenset({"complaint", "survey", "message_open", "message_click", "login", "referral"})
 """Event types that need not name an item."""
 
 OnBad = Literal["raise", "quarantine"]
