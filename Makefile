@@ -49,7 +49,7 @@ test: $(READY)  ## the tests, warnings are errors
 	$(BIN)/python -m pytest --numprocesses 2
 
 test-lowest: $(READY_LOWEST)  ## the tests with the lowest version of each dependency, on Python 3.11
-	$(LOWEST)/bin/python -m pytest --numprocesses 2
+	$(LOWEST)/bin/python -m pytest --numprocesses 2 --other-figures
 
 test-sanitized: $(READY_SANITIZED)  ## the kernel's tests, watched for bad memory accesses and undefined behaviour
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
@@ -88,6 +88,7 @@ bench: $(READY)  ## the figures of docs/figures.md and of benchmarks/README.md, 
 	$(BIN)/python -m benchmarks.serving
 	@mkdir -p build
 	$(BIN)/python -m benchmarks.speed --size medium --json build/speed.json
+	$(BIN)/python -m benchmarks.decisions --only serving bandit coverage --json build/decisions.json
 
 clean:  ## forget the environments and all that was built
 	rm -f src/engagelib/scoring/native/_kernel*.so

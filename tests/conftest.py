@@ -10,8 +10,12 @@ settings.load_profile("engagelib")
 
 
 def pytest_addoption(parser):
-    """Let one ask for more random calls than a test run has the time for."""
+    """Let one ask for more random calls than a test run has the time for, and for less of the pages."""
     parser.addoption("--random-calls", type=int, default=3000, help="calls in test_random_calls.py")
+    # Trees of another scikit-learn are other trees, and the figures on the pages are of the newest.
+    parser.addoption(
+        "--other-figures", action="store_true", help="pages must run, and may print other figures"
+    )
 
 
 @pytest.fixture(scope="module", params=["native", "reference"])

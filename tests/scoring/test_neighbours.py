@@ -16,8 +16,8 @@ VALUES = st.sampled_from([0.25, 0.5, 1.0, 3.0])
 
 
 @st.composite
-def placed(draw, n_rows, n_columns):
-    cells = [draw(st.lists(st.integers(0, n_columns - 1), max_size=4, unique=True)) for _ in range(n_rows)]
+def placed(draw, n_rows, n_columns, most=4):
+    cells = [draw(st.lists(st.integers(0, n_columns - 1), max_size=most, unique=True)) for _ in range(n_rows)]
     n = sum(map(len, cells))
     return Placed(
         np.append(0, np.cumsum([len(row) for row in cells])).astype(np.int64),
@@ -39,7 +39,8 @@ def questions(draw):
     return (
         rows,
         draw(placed(N_ITEMS, n_stored)),
-        draw(placed(n_stored, N_ITEMS)),
+        # A history has a place for each of its items, so no more of these than places.
+        draw(placed(n_stored, N_ITEMS, most=LENGTH)),
         np.array(closeness),
         draw(st.integers(1, 4)),
     )
