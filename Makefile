@@ -49,7 +49,7 @@ test: $(READY)  ## the tests, warnings are errors
 	$(BIN)/python -m pytest --numprocesses 2
 
 test-lowest: $(READY_LOWEST)  ## the tests with the lowest version of each dependency, on Python 3.11
-	$(LOWEST)/bin/python -m pytest --numprocesses 2 --other-figures
+	$(LOWEST)/bin/python -m pytest --numprocesses 2
 
 test-sanitized: $(READY_SANITIZED)  ## the kernel's tests, watched for bad memory accesses and undefined behaviour
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \

@@ -10,11 +10,10 @@ settings.load_profile("engagelib")
 
 
 def pytest_addoption(parser):
-    """Let one ask for more random calls than a test run has the time for, and for less of the pages."""
+    """Let one ask for more random calls than a test run has the time for, and for more of the pages."""
     parser.addoption("--random-calls", type=int, default=3000, help="calls in test_random_calls.py")
-    # Trees of another scikit-learn are other trees, and the figures on the pages are of the newest.
     parser.addoption(
-        "--other-figures", action="store_true", help="pages must run, and may print other figures"
+        "--exact-figures", action="store_true", help="also of pages whose figures vary by machine"
     )
 
 
