@@ -111,6 +111,10 @@ class ActionFoundation:
             `is_control`. None: chances are those of the events, and say nothing of what an action changes.
         customers
             A table with a row a customer, by `customer_id`, for conditions and models: consent, plan, region.
+            None: nothing but events is known, whatever an earlier fit was given.
+
+        A process that serves had better `reload` what another one fitted: here the recommender changes first,
+        and this a moment later.
 
         Raises
         ------
