@@ -15,6 +15,7 @@ import shlex
 import sys
 import tempfile
 import traceback
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -52,6 +53,8 @@ class Faults:
 
     texts: list[str] = field(default_factory=list)
     page: str = ""
+    n_lines: int = 0
+    n_in_form: int = 0
 
 
 def pages():
@@ -97,7 +100,12 @@ def run_page(page, name, *, python=("python",)):
         # Several processes test at a time, and more threads than processors wait for each other.
         with threadpool_limits(1):
             got = _run_python(step, name, namespace) if step.kind == "python" else _run_command(step, name)
-        if step.shown is None or agree(step.shown, got):
+        if step.shown is None:
+            continue
+        shown = forms(step.shown)
+        faults.n_lines += shown.total()
+        faults.n_in_form += (shown & forms(got)).total()
+        if agree(step.shown, got):
             continue
         faults.texts.append(
             f"{name}, line {step.line + 1}: {step.code}\nprints\n\n{got}\nand not\n\n{step.shown}"
@@ -151,6 +159,13 @@ def agree(shown, got):
         if place > stop:
             return False
     return True
+
+
+def forms(text):
+    """Count the lines of an output by their form: digits are alike, runs of spaces and of dashes are one."""
+    lines = (line.strip() for line in text.strip().splitlines())
+    masked = (re.sub(r"-{2,}", "--", re.sub(r"\d", "0", " ".join(line.split()))) for line in lines if line)
+    return Counter(line for line in masked if line != ELIDED)
 
 
 def _alike(shown, got):

@@ -39,6 +39,8 @@ def test_the_examples_of_a_page_run_and_print_what_it_shows(page, tmp_path, monk
     monkeypatch.chdir(tmp_path)
     faults = run_page(page.read_text("utf-8"), page.relative_to(DOCS).as_posix())
     if page.relative_to(DOCS).as_posix() in FIGURES_VARY and not request.config.getoption("--exact-figures"):
+        # Figures may be others, and so may an item or two: the lines are what they were.
+        assert faults.n_in_form >= 0.75 * faults.n_lines, "\n\n".join(faults.texts)
         return
     hint = "Where the new output is right, `python tests/docs_pages.py` writes it into the page."
     assert not faults.texts, "\n\n".join([*faults.texts, hint])

@@ -283,6 +283,18 @@ def test_what_would_be_done_in_place_of_logged_decisions(nba, tmp_path):
     )
 
 
+def test_no_version_on_disk_keeps_who_stood_in_the_customer_table_alone(log, tmp_path):
+    customers = {"customer_id": ["guest-of-honour", "k004"], "plan": ["a", "b"]}
+    nba = NextBestAction([Action("a", value=1)]).fit(log, customers=customers)
+    path = tmp_path / "shop.engage"
+    nba.save(path)
+    assert any(b"guest-of-honour" in file.read_bytes() for file in path.rglob("*") if file.is_file())
+    nba.forget("guest-of-honour")
+    nba.save(path)
+    for file in path.rglob("*"):
+        assert not file.is_file() or b"guest-of-honour" not in file.read_bytes(), file
+
+
 # With decisions
 
 

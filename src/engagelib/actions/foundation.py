@@ -254,7 +254,9 @@ class ActionFoundation:
         state = self._fitted()
         facts = {"settings": self._settings(), "learned": state.learned.facts()}
         arrays = {f"actions.{name}": values for name, values in state.learned.to_arrays().items()}
-        version = self.recommender.publish(path, "next_best_action", arrays, {"actions": facts})
+        version = self.recommender.publish(
+            path, "next_best_action", arrays, {"actions": facts}, keep_before=not self._erased
+        )
         with self._lock:
             base = self.recommender.serving_.learned
             self._state = replace(self._state, version=version, standing={}, base=base)

@@ -349,6 +349,8 @@ class Foundation:
         kind: str,
         more_arrays: Mapping[str, np.ndarray],
         more_facts: Mapping[str, Any],
+        *,
+        keep_before: bool = True,
     ) -> str:
         """Save as `save` does, as a part of an artifact of another kind.
 
@@ -360,13 +362,15 @@ class Foundation:
             What the whole is.
         more_arrays, more_facts
             Its other parts, under names that no part of a recommender has.
+        keep_before
+            Whether the version before may stay on disk; it does not where it knows who was forgotten here.
         """
         with self._lock:
             serving = self._fitted()
             live, number, n_changes = serving.live.snapshot(), self._n_observed, self._n_changes
         learned = settle(serving.learned, live)
         facts = {**learned.facts(), "rules": [rule.to_record() for rule in serving.rules], **more_facts}
-        keep = 0 if live.n_forgets else 1
+        keep = 1 if keep_before and not live.n_forgets else 0
         version = store.publish(path, kind, {**learned.to_arrays(), **more_arrays}, facts, keep=keep)
         if learned is not serving.learned:  # what was saved is mapped, and takes the place of the overlay
             artifact = store.open_artifact(path)
