@@ -1,6 +1,7 @@
 """BetaGeometric: how often customers will buy, and whether they still do, from when they bought before."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 LEAST_REPEATS: Final = 10
 """Customers with a repeat purchase that are needed: fewer determine nothing."""
+
+_NOBODY_LEAVES: Final = 1e-6
+"""The mean chance to leave after a purchase below which nobody does, for all that a log can tell."""
 
 NAMES: Final = ("r", "alpha", "a", "b")
 
@@ -93,7 +97,10 @@ class BetaGeometric:
         point, value, gradient, n = minimise(likelihood, begin)
         self.r_, self.alpha_, self.a_, self.b_ = map(float, np.exp(point) * unit)
         total = likelihood.log_likelihood(value, point)
-        self.report_: FitReport | None = report_of(point, gradient, total, likelihood.weights, n)
+        report = report_of(point, gradient, total, likelihood.weights, n)
+        # Where nobody leaves the slope is flat, and a search may stop anywhere on the way to the bound.
+        flat = self.a_ < _NOBODY_LEAVES * (self.a_ + self.b_)
+        self.report_: FitReport | None = replace(report, at_bound=report.at_bound or flat)
 
     @property
     def parameters(self) -> np.ndarray:

@@ -25,7 +25,8 @@ class FitReport:
     converged
         Whether the gradient vanishes where the search stopped.
     at_bound
-        Whether a parameter ran to the end of its range: the log does not determine it, though forecasts may
+        Whether a parameter ran to the end of its range, or so far towards it that it makes no difference (in
+        BG/NBD, nobody leaves in a million purchases): the log does not determine it, though forecasts may
         still be sound. The gradient of the others vanishes.
     gradient_norm
         Largest slope of the mean log likelihood by the logarithm of a parameter that is not at a bound.
